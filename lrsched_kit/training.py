@@ -1,0 +1,234 @@
+"""The training loop that the lessons teach, and the record that it keeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from .data import Dataset
+from .schedules import check_number
+
+STEP_EVERY = ("epoch", "batch")
+
+
+@dataclass(frozen=True)
+class History:
+    """What one training run did.
+
+    Attributes:
+        lr: shape ``(epochs * steps_per_epoch,)``: the rate in ``optimizer.param_groups`` at each
+            update, NaN where the run had ended before it.
+        train_loss: shape ``(epochs,)``: mean loss over the epoch's batches, as they were trained.
+        val_loss: shape ``(epochs,)``: loss on the validation set after the epoch.
+        val_accuracy: shape ``(epochs,)``: share of validation rows classified right, 0 to 1
+            (NaN for a regression).
+        diverged_at: index of the first epoch with a non-finite loss (0 is the first epoch), or
+            None. The run ends there; later entries are NaN.
+    """
+
+    lr: np.ndarray
+    train_loss: np.ndarray
+    val_loss: np.ndarray
+    val_accuracy: np.ndarray
+    diverged_at: int | None = None
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs there is room for."""
+        return len(self.train_loss)
+
+    @property
+    def finished(self) -> int:
+        """How many epochs were trained to their end with finite losses."""
+        return int(np.isfinite(self.val_loss).sum())
+
+    @property
+    def epoch_lr(self) -> np.ndarray:
+        """Shape ``(epochs,)``: the rate at the first update of each epoch."""
+        return self.lr.reshape(self.epochs, -1)[:, 0]
+
+    @classmethod
+    def empty(cls, epochs: int, steps_per_epoch: int) -> History:
+        """Return a record with room for so many epochs, all NaN."""
+        rows = (np.full(epochs, math.nan) for _ in range(3))
+        return cls(np.full(epochs * steps_per_epoch, math.nan), *rows)
+
+
+def batches(
+    x: Tensor, y: Tensor, batch_size: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the rows in a new random order, ``batch_size`` at a time (the last may be smaller).
+
+    >>> g = torch.Generator().manual_seed(0)
+    >>> x = torch.arange(5.0)
+    >>> [len(bx) for bx, by in batches(x, x, 2, g)]
+    [2, 2, 1]
+    """
+    for rows in torch.randperm(len(x), generator=generator).split(batch_size):
+        yield x[rows], y[rows]
+
+
+def evaluate(model: nn.Module, data: Dataset) -> tuple[float, float]:
+    """Return loss and accuracy on the validation set (accuracy is NaN for a regression)."""
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        output = model(data.x_val)
+        loss = data.loss_fn(output, data.y_val).item()
+        accuracy = math.nan
+        if data.is_classification:
+            accuracy = (output.argmax(dim=1) == data.y_val).double().mean().item()
+    model.train(was_training)
+    return loss, accuracy
+
+
+def train(
+    model: nn.Module,
+    data: Dataset,
+    optimizer: Optimizer,
+    scheduler: LRScheduler | None = None,
+    *,
+    epochs: int,
+    batch_size: int = 16,
+    seed: int = 0,
+    step_every: str = "epoch",
+    on_epoch: Callable[[int, History], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> History:
+    """Train ``model`` in place and record what was applied.
+
+    The order of the batches depends on ``seed`` alone, not on the schedule, so two runs with the
+    same seed and the same initial weights differ by their rates only. A run whose loss is no
+    longer finite ends there and says so in ``diverged_at``.
+
+    These models are too small to be worth splitting between processors, so torch is held to one
+    thread meanwhile; the process's own setting is put back.
+
+    Args:
+        model: maps ``data.x_train`` rows to scores (or targets).
+        data: what to train and validate on.
+        optimizer: holds the model's parameters.
+        scheduler: drives this very optimizer; None leaves the rate alone. ReduceLROnPlateau is
+            told the validation loss.
+        epochs: passes over the training set.
+        batch_size: rows per update.
+        seed: of the batch order.
+        step_every: ``"epoch"`` or ``"batch"``: when ``scheduler.step()`` is called.
+        on_epoch: called as ``on_epoch(epoch, history)`` after each epoch, with the live record.
+        should_stop: asked before each update; True ends the run, its unfinished epoch left NaN.
+
+    Returns:
+        A `History`.
+
+    Raises:
+        ValueError: naming argument, constraint and value; before anything is trained.
+
+    Source: https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
+
+    >>> from lrsched_kit.data import load_digits
+    >>> from lrsched_kit.models import MLP, seeded
+    >>> model = seeded(MLP, 0)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    >>> scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=2)
+    >>> history = train(model, load_digits(), optimizer, scheduler, epochs=4)
+    >>> history.epoch_lr.round(6).tolist()
+    [0.1, 0.1, 0.01, 0.01]
+    """
+    epochs = int(check_number("epochs", epochs, integer=True))
+    batch_size = int(check_number("batch_size", batch_size, integer=True))
+    _check_parts(model, data, optimizer, scheduler, step_every)
+    wants_metric = isinstance(scheduler, ReduceLROnPlateau)
+    generator = torch.Generator().manual_seed(seed)
+    steps_per_epoch = math.ceil(len(data.x_train) / batch_size)
+    history = History.empty(epochs, steps_per_epoch)
+    loss_fn = data.loss_fn
+    step = 0
+    with one_thread():
+        model.train()
+        for epoch in range(epochs):
+            total = 0.0
+            for x, y in batches(data.x_train, data.y_train, batch_size, generator):
+                if should_stop is not None and should_stop():
+                    return history
+                optimizer.zero_grad()
+                loss = loss_fn(model(x), y)
+                loss.backward()
+                history.lr[step] = optimizer.param_groups[0]["lr"]
+                optimizer.step()
+                step += 1
+                total += loss.item() * len(x)
+                if not math.isfinite(total):
+                    break
+                if scheduler is not None and step_every == "batch":
+                    scheduler.step()
+            history.train_loss[epoch] = total / len(data.x_train)
+            if math.isfinite(total):
+                history.val_loss[epoch], history.val_accuracy[epoch] = evaluate(model, data)
+            if not math.isfinite(history.train_loss[epoch] + history.val_loss[epoch]):
+                history = replace(history, diverged_at=epoch)
+            if on_epoch is not None:
+                on_epoch(epoch, history)
+            if history.diverged_at is not None:
+                break
+            if scheduler is not None and step_every == "epoch":
+                scheduler.step(*([history.val_loss[epoch]] if wants_metric else []))
+    return history
+
+
+def _check_parts(
+    model: nn.Module,
+    data: Dataset,
+    optimizer: Optimizer,
+    scheduler: LRScheduler | None,
+    step_every: str,
+) -> None:
+    if step_every not in STEP_EVERY:
+        raise ValueError(f"step_every must be 'epoch' or 'batch', got {step_every!r}.")
+    if step_every == "batch" and isinstance(scheduler, ReduceLROnPlateau):
+        raise ValueError(
+            "step_every must be 'epoch' for ReduceLROnPlateau, which waits for the "
+            f"validation loss, got {step_every!r}."
+        )
+    if scheduler is not None and scheduler.optimizer is not optimizer:
+        raise ValueError(
+            "scheduler must drive the optimizer that trains, got one built on another optimizer."
+        )
+    trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    if trained.isdisjoint(id(p) for p in model.parameters()):
+        raise ValueError(
+            "optimizer must hold parameters of the model that trains, got those of another model."
+        )
+    _check_shapes(model, data)
+
+
+def _check_shapes(model: nn.Module, data: Dataset) -> None:
+    """Try the model on one row, so that a mismatch is told in words and before training."""
+    try:
+        with torch.no_grad():
+            output = model(data.x_train[:1])
+            data.loss_fn(output, data.y_train[:1])
+    except (RuntimeError, IndexError) as error:
+        raise ValueError(
+            f"model must fit data {data.name!r} (inputs of shape "
+            f"{tuple(data.x_train.shape[1:])}, labels of shape {tuple(data.y_train.shape[1:])}), "
+            f"got {type(model).__name__}: {error}"
+        ) from error
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold torch to one thread, and put the process's setting back."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
