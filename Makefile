@@ -1,0 +1,75 @@
+# Everything happens in .venv, which the first target that needs it makes.
+#   make lab LAB_ARGS="--no-browser --port=8899"    more flags for JupyterLab
+#   make lab PYTHON=/path/to/python3.13             the Python that .venv is made from
+# A .venv that you made yourself is used as it is, so a build of PyTorch that suits
+# your machine (CPU only, say) can be installed there first.
+
+BIN     := .venv/bin
+INSTALL := $(BIN)/python -m pip install -c constraints.txt
+PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help lab test bench format notebooks clean
+.DELETE_ON_ERROR:
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+# Nothing is fetched but the kit: no news, no update check. Jupyter's settings and open tabs
+# live in .venv, so your own are neither read nor changed. One Ctrl-C stops the server.
+lab: .venv/lab.done ## open the lessons in JupyterLab
+	JUPYTER_CONFIG_DIR="$(CURDIR)/.venv/jupyter" $(BIN)/python -m jupyterlab -y \
+	  --ip=127.0.0.1 --allow-root \
+	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
+	  --LabApp.news_url=None \
+	  --LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate \
+	  $(LAB_ARGS)
+
+test: .venv/test.done ## check style, then run every test, doctest and notebook
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m pytest
+
+bench: .venv/lab.done ## measure speed, as ratios within one run
+	$(BIN)/python benchmarks/bench.py
+
+format: .venv/test.done ## put code and notebooks into the kit's style
+	$(BIN)/python -m ruff check --fix
+	$(BIN)/python -m ruff format
+
+notebooks: .venv/test.done ## run every notebook and keep its new outputs
+	$(BIN)/python tools/run_notebooks.py notebooks/*.ipynb
+
+clean: ## remove .venv and caches
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
+	find lrsched_kit tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} +
+
+# The .done files say: installed since pyproject.toml or constraints.txt last changed.
+.venv/lab.done: $(BIN)/pip pyproject.toml constraints.txt
+	@echo "Installing lrsched_kit into .venv (the first time takes minutes: PyTorch is large)."
+	$(INSTALL) -e .
+	@touch $@
+
+.venv/test.done: $(BIN)/pip pyproject.toml constraints.txt
+	@echo "Installing lrsched_kit and its test tools into .venv."
+	$(INSTALL) -e ".[test]"
+	@touch $@
+
+# pip's script is the last file that venv writes and it knows where its .venv lies. Where it does
+# not run, .venv was interrupted, was moved, or has lost its Python: it is made anew.
+ifneq (works,$(shell $(BIN)/pip --version >/dev/null 2>&1 && echo works))
+.PHONY: $(BIN)/pip
+endif
+$(BIN)/pip:
+	@for python in $(PYTHONS); do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  found="$$python"; \
+	  "$$python" -c 'import venv, ensurepip' 2>/dev/null || continue; \
+	  echo "Making .venv with $$python."; \
+	  exec "$$python" -m venv --clear .venv; \
+	done; \
+	if [ -n "$$found" ]; then \
+	  echo "$$found has no venv and ensurepip modules (on Debian or Ubuntu: apt install python3-venv)."; \
+	else \
+	  echo "Python 3.11 or newer is needed, and none was found as: $(PYTHONS) (make ... PYTHON=/path/to/python names one)."; \
+	fi >&2; exit 1
