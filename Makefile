@@ -1,11 +1,13 @@
 # Everything happens in .venv, which the first target that needs it makes.
 #   make lab LAB_ARGS="--no-browser --port=8899"    more flags for JupyterLab
+#   make lab LAB_IP=0.0.0.0                         reachable from outside a container
 #   make lab PYTHON=/path/to/python3.13             the Python that .venv is made from
 # A .venv that you made yourself is used as it is, so a build of PyTorch that suits
 # your machine (CPU only, say) can be installed there first.
 
 BIN     := .venv/bin
 INSTALL := $(BIN)/python -m pip install -c constraints.txt
+LAB_IP  := 127.0.0.1
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -15,15 +17,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-# Nothing is fetched but the kit: no news, no update check. Jupyter's settings and open tabs
-# live in .venv, so your own are neither read nor changed. One Ctrl-C stops the server.
+# Jupyter's settings and open tabs live in .venv, so your own are neither read nor changed.
+# -y: one Ctrl-C stops the server.
 lab: .venv/lab.done ## open the lessons in JupyterLab
 	JUPYTER_CONFIG_DIR="$(CURDIR)/.venv/jupyter" $(BIN)/python -m jupyterlab -y \
-	  --ip=127.0.0.1 --allow-root \
-	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
-	  --LabApp.news_url=None \
-	  --LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate \
-	  $(LAB_ARGS)
+	  --ip=$(LAB_IP) --allow-root \
+	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_ARGS)
 
 test: .venv/test.done ## check style, then run every test, doctest and notebook
 	$(BIN)/python -m ruff check
@@ -48,6 +47,9 @@ clean: ## remove .venv and caches
 .venv/lab.done: $(BIN)/pip pyproject.toml constraints.txt
 	@echo "Installing lrsched_kit into .venv (the first time takes minutes: PyTorch is large)."
 	$(INSTALL) -e .
+	@# No pop-up about news, no look for updates. (LabApp.news_url=None leaves the pop-up.)
+	$(BIN)/python -m jupyter labextension disable --log-level=ERROR \
+	  @jupyterlab/apputils-extension:announcements
 	@touch $@
 
 .venv/test.done: $(BIN)/pip pyproject.toml constraints.txt
@@ -71,5 +73,5 @@ $(BIN)/pip:
 	if [ -n "$$found" ]; then \
 	  echo "$$found has no venv and ensurepip modules (on Debian or Ubuntu: apt install python3-venv)."; \
 	else \
-	  echo "Python 3.11 or newer is needed, and none was found as: $(PYTHONS) (make ... PYTHON=/path/to/python names one)."; \
+	  echo "Python 3.11 or newer is needed; make found none as $(PYTHONS) (PYTHON=/path/to/python names another)."; \
 	fi >&2; exit 1
