@@ -1,0 +1,49 @@
+"""Learning-rate schedules in PyTorch, shown as applied, fairly compared, with bands.
+
+>>> from lrsched_kit import trace_lr
+>>> trace_lr("StepLR", base_lr=0.1, steps=4, step_size=2).round(4).tolist()
+[0.1, 0.1, 0.01, 0.01]
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .data import Dataset, load_digits, toy_regression
+from .models import MLP, SimpleNet, seeded
+from .plotting import plot_histories, plot_rates
+from .schedules import SCHEDULES, Param, Schedule, get_schedule, trace_lr
+from .training import History, batches, evaluate, train
+
+if TYPE_CHECKING:
+    from .labs import ScheduleLab
+
+__all__ = [
+    "MLP",
+    "SCHEDULES",
+    "Dataset",
+    "History",
+    "Param",
+    "Schedule",
+    "ScheduleLab",
+    "SimpleNet",
+    "batches",
+    "evaluate",
+    "get_schedule",
+    "load_digits",
+    "plot_histories",
+    "plot_rates",
+    "seeded",
+    "toy_regression",
+    "trace_lr",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    # Widgets are loaded when a lab is asked for: training in a script or a CI job needs none.
+    if name == "ScheduleLab":
+        from .labs import ScheduleLab
+
+        return ScheduleLab
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,6 +22,7 @@ class Dataset:
         name: what plots and read-outs call it.
         x_train, x_val: inputs, shape ``(n, features)``.
         y_train, y_val: classes, shape ``(n,)``, or targets, shape ``(n, outputs)``.
+        source: the expression that makes this data set, for scripts that a reader takes along.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Dataset:
     y_train: Tensor
     x_val: Tensor
     y_val: Tensor
+    source: str = ""
 
     def __post_init__(self) -> None:
         for part in ("train", "val"):
@@ -60,6 +62,7 @@ class Dataset:
             y_train=y_train,
             x_val=self.x_val.to(dtype),
             y_val=y_val,
+            source=f"{self.source}.to({dtype})" if self.source else "",
         )
 
 
@@ -101,7 +104,14 @@ def load_digits(label_noise: float = 0.2, seed: int = 0) -> Dataset:
     wrong = torch.randperm(_TRAIN_SIZE, generator=generator)[: round(label_noise * _TRAIN_SIZE)]
     shift = torch.randint(1, 10, (len(wrong),), generator=generator)
     y_train[wrong] = (y_train[wrong] + shift) % 10
-    return Dataset("digits", x[:_TRAIN_SIZE], y_train, x[_TRAIN_SIZE:], y[_TRAIN_SIZE:])
+    return Dataset(
+        "digits",
+        x_train=x[:_TRAIN_SIZE],
+        y_train=y_train,
+        x_val=x[_TRAIN_SIZE:],
+        y_val=y[_TRAIN_SIZE:],
+        source=f"load_digits(label_noise={label_noise}, seed={seed})",
+    )
 
 
 def toy_regression(seed: int = 0) -> Dataset:
@@ -118,4 +128,4 @@ def toy_regression(seed: int = 0) -> Dataset:
     x, y, x_val, y_val = (
         torch.randn(32, columns, generator=generator) for columns in (10, 2, 10, 2)
     )
-    return Dataset("toy", x, y, x_val, y_val)
+    return Dataset("toy", x, y, x_val, y_val, source=f"toy_regression(seed={seed})")

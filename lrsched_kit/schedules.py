@@ -19,10 +19,10 @@ import torch
 from torch.optim import SGD, Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
-_CONSTRAINTS: Mapping[str, Callable[[float], bool]] = {
-    "positive": lambda value: value > 0,
-    "non-negative": lambda value: value >= 0,
-    "below 1 and positive": lambda value: 0 < value < 1,
+_CONSTRAINTS: Mapping[str, tuple[str, Callable[[float], bool]]] = {
+    "positive": ("a positive {kind}", lambda value: value > 0),
+    "non-negative": ("a non-negative {kind}", lambda value: value >= 0),
+    "fraction": ("a positive {kind} below 1", lambda value: 0 < value < 1),
 }
 
 
@@ -41,9 +41,10 @@ def check_number(
     """
     is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     is_whole = isinstance(value, Integral) or (is_number and float(value).is_integer())
-    if not is_number or (integer and not is_whole) or not _CONSTRAINTS[must_be](value):
-        kind = "integer" if integer else "number"
-        raise ValueError(f"{name} must be a {must_be} {kind}, got {value!r}.")
+    phrase, holds = _CONSTRAINTS[must_be]
+    if not is_number or (integer and not is_whole) or not holds(value):
+        phrase = phrase.format(kind="integer" if integer else "number")
+        raise ValueError(f"{name} must be {phrase}, got {value!r}.")
     return int(value) if integer else float(value)
 
 
@@ -57,7 +58,8 @@ class Param:
         log: whether the slider moves in powers of ten.
         integer: whether only whole numbers make sense.
         help: one line for a tooltip.
-        must_be: what the value has to be (wider than the slider): see `check_number`.
+        must_be: "positive", "non-negative" or "fraction": what torch can work with, which is
+            wider than the slider.
     """
 
     name: str
@@ -203,7 +205,7 @@ _ROWS = (
             0.05,
             0.95,
             help="what a drop multiplies the rate by",
-            must_be="below 1 and positive",
+            must_be="fraction",
         ),
         Param(
             "patience",

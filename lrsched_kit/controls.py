@@ -1,0 +1,94 @@
+"""The controls of a lab: a slider for each `Param`, and the row of buttons."""
+
+from __future__ import annotations
+
+import math
+
+import ipywidgets as widgets
+
+from .schedules import Param
+from .words import WORDS
+
+SLIDER_DIGITS = 4  # read-outs show so many digits, and labs train with just those
+
+
+def make_slider(param: Param, value: float) -> widgets.Widget:
+    """Make the slider of one parameter; a start value beyond its ends widens it."""
+    common = {
+        "description": param.name,
+        "tooltip": param.help,
+        "style": {"description_width": "76px"},
+        "layout": widgets.Layout(width="auto", min_width="0"),
+    }
+    low, high = min(param.low, value), max(param.high, value)
+    if param.integer:
+        return widgets.IntSlider(value=int(value), min=int(low), max=int(high), **common)
+    if param.log:
+        return widgets.FloatLogSlider(
+            value=value,
+            min=round(math.log10(low), 6),
+            max=round(math.log10(high), 6),
+            step=0.05,
+            readout_format=f".{SLIDER_DIGITS}~g",
+            **common,
+        )
+    step = 10.0 ** math.floor(math.log10((param.high - param.low) / 40))
+    return widgets.FloatSlider(
+        value=value,
+        min=low,
+        max=high,
+        step=step,
+        readout_format=f".{SLIDER_DIGITS}~g",
+        **common,
+    )
+
+
+def read_slider(slider: widgets.Widget) -> float:
+    """Return the value as its read-out shows it, so that what is shown is what is trained."""
+    if isinstance(slider, widgets.IntSlider):
+        return slider.value
+    return float(f"{slider.value:.{SLIDER_DIGITS}g}")
+
+
+def make_buttons(save_folder: str) -> dict[str, widgets.Widget]:
+    """Make "run", "pin", "reset", "log", "code" and "save", with words and tooltips."""
+    wide, narrow = widgets.Layout(width="118px"), widgets.Layout(width="74px")
+
+    def button(name: str) -> widgets.Button:
+        help_text = WORDS[f"{name}_help"].format(folder=save_folder)
+        return widgets.Button(description=WORDS[name], tooltip=help_text, layout=narrow)
+
+    def toggle(name: str) -> widgets.ToggleButton:
+        return widgets.ToggleButton(
+            description=WORDS[name], tooltip=WORDS[f"{name}_help"], layout=wide
+        )
+
+    return {
+        "run": button("run"),
+        "pin": button("pin"),
+        "reset": button("reset"),
+        "log": toggle("log"),
+        "code": toggle("code"),
+        "save": button("save"),
+    }
+
+
+def slider_grid(sliders: list[widgets.Widget]) -> widgets.GridBox:
+    """Lay sliders out in as many columns as fit the page."""
+    return widgets.GridBox(
+        sliders,
+        layout=widgets.Layout(
+            grid_template_columns="repeat(auto-fit, minmax(270px, 1fr))",
+            grid_gap="0 12px",
+            max_width="1100px",
+            overflow="visible",
+        ),
+    )
+
+
+def button_row(items: list[widgets.Widget]) -> widgets.HBox:
+    """Lay buttons out in a row that wraps on a narrow page."""
+    return widgets.HBox(
+        items,
+        layout=widgets.Layout(flex_flow="row wrap", align_items="center", max_width="1100px"),
+    )

@@ -1,0 +1,243 @@
+"""The live picture of a lab: rates left, losses right, one set of artists for its lifetime."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ipywidgets as widgets
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from .live import LiveFigure
+from .plotting import (
+    Style,
+    distinct_rates,
+    dress,
+    nice_ceiling,
+    set_rate_scale,
+    stairs,
+    with_divergence,
+)
+from .stats import mean_and_error
+from .training import History
+from .words import WORDS
+
+MAX_CURVES = 5  # the schedule, the constant rate, three pins
+LOG_DECADES = 5  # a logarithmic rate axis shows at most so many
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One setting in the picture.
+
+    Attributes:
+        label: for the legend.
+        style: colour and line style.
+        planned: shape ``(epochs,)``: rates traced before training, or None where a metric decides.
+        runs: one `History` per seed, possibly unfinished; empty before training.
+        thin: whether it stands back behind the curve under study.
+    """
+
+    label: str
+    style: Style
+    planned: np.ndarray | None
+    runs: Sequence[History] = ()
+    thin: bool = False
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that a frame shows."""
+
+    curves: tuple[Curve, ...]
+    epochs: int
+    base_lr: float
+    log: bool = False
+
+
+class LabPicture:
+    """Draws scenes into one widget.
+
+    Attributes:
+        image: the widget.
+        png: the newest frame.
+    """
+
+    def __init__(self, loss_label: str) -> None:
+        figure = Figure(figsize=(9.6, 3.9), dpi=100)
+        figure.subplots_adjust(left=0.075, right=0.99, top=0.79, bottom=0.135, wspace=0.19)
+        self._figure = figure
+        self._rate_ax, self._loss_ax = figure.subplots(1, 2)
+        dress(self._rate_ax, x=WORDS["epoch"], y=WORDS["rate"], title=WORDS["rate_title"])
+        dress(self._loss_ax, x=WORDS["epoch"], y=loss_label, title=WORDS["loss_title"])
+        self._slots = [_Slot(self._rate_ax, self._loss_ax) for _ in range(MAX_CURVES)]
+        self._live = LiveFigure(figure, [artist for slot in self._slots for artist in slot.artists])
+        self._frame: tuple | None = None  # what the background was drawn for
+        self._loss_limits = (0.0, 1.0)
+
+    @property
+    def image(self) -> widgets.Image:
+        """The widget that shows the picture."""
+        return self._live.image
+
+    @property
+    def png(self) -> bytes:
+        """The newest frame."""
+        return self._live.png
+
+    def show(self, scene: Scene, *, crisp: bool = False) -> None:
+        """Draw a scene. ``crisp`` marks the last frame of a run: more pixels, limits refitted."""
+        for slot, curve in zip(self._slots, scene.curves, strict=False):
+            slot.show(curve)
+        for slot in self._slots[len(scene.curves) :]:
+            slot.hide()
+        self._live.draw(background_changed=self._fit(scene, refit=crisp), crisp=crisp)
+
+    def _fit(self, scene: Scene, refit: bool) -> bool:
+        """Set limits and legend where they changed, and say whether they did."""
+        rates = [_finite(curve.planned, scene.base_lr) for curve in scene.curves]
+        rates += [_finite(run.lr) for curve in scene.curves for run in curve.runs]
+        rate_limits = _rate_limits(np.concatenate(rates), scene.log)
+        epochs = max([scene.epochs, *(run.epochs for c in scene.curves for run in c.runs)])
+        self._loss_limits = _loss_limits(scene.curves, None if refit else self._loss_limits)
+        labels = tuple(with_divergence(curve.label, curve.runs) for curve in scene.curves)
+        frame = (rate_limits, scene.log, epochs, self._loss_limits, labels)
+        if frame == self._frame:
+            return False
+        self._frame = frame
+        set_rate_scale(self._rate_ax, log=scene.log)
+        self._rate_ax.set_ylim(*rate_limits)
+        self._loss_ax.set_ylim(*self._loss_limits)
+        for ax in (self._rate_ax, self._loss_ax):
+            ax.set_xlim(0, epochs)
+        self._draw_legend(scene.curves, labels)
+        return True
+
+    def _draw_legend(self, curves: Sequence[Curve], labels: Sequence[str]) -> None:
+        for legend in self._figure.legends[:]:
+            legend.remove()
+        handles = [Line2D([], [], **c.style._asdict(), lw=1.6 if c.thin else 2.6) for c in curves]
+        self._figure.legend(
+            handles,
+            labels,
+            loc="upper left",
+            bbox_to_anchor=(0.065, 1.0),
+            ncols=3,
+            frameon=False,
+            handlelength=2.8,
+            columnspacing=1.6,
+            fontsize=9.5,
+        )
+
+
+class _Slot:
+    """The artists of one curve: planned rate, applied rate, losses and the band."""
+
+    def __init__(self, rate_ax: Axes, loss_ax: Axes) -> None:
+        (self.planned,) = rate_ax.plot([], [])
+        (self.applied,) = rate_ax.plot([], [])
+        (self.train,) = loss_ax.plot([], [])
+        self.band = loss_ax.fill_between([0.0], [0.0], [0.0], lw=0)
+        (self.val,) = loss_ax.plot([], [])
+        (self.end,) = loss_ax.plot([], [], linestyle="", marker="x", ms=9, mew=2.5)
+        self.artists = (
+            self.planned,
+            self.applied,
+            self.train,
+            self.band,
+            self.val,
+            self.end,
+        )
+        self._style: Style | None = None
+
+    def hide(self) -> None:
+        for artist in self.artists:
+            artist.set_visible(False)
+
+    def show(self, curve: Curve) -> None:
+        for artist in self.artists:
+            artist.set_visible(True)
+        self._dress(curve)
+        empty = np.empty(0)
+        planned = (empty, empty) if curve.planned is None else stairs(curve.planned)
+        self.planned.set_data(*planned)
+        self.applied.set_data(*_applied(curve.runs))
+        if not curve.runs:
+            for line in (self.train, self.val, self.end):
+                line.set_data(empty, empty)
+            self.band.set_visible(False)
+            return
+        epochs = np.arange(1, curve.runs[0].epochs + 1)
+        mean, error = mean_and_error([run.val_loss for run in curve.runs])
+        self.val.set_data(epochs, mean)
+        self.train.set_data(epochs, mean_and_error([run.train_loss for run in curve.runs])[0])
+        banded = len(curve.runs) > 1 and np.isfinite(mean).any()
+        self.band.set_visible(bool(banded))
+        if banded:
+            self.band.set_data(epochs, mean - error, mean + error)
+        # A lone first point would be invisible as a line; a lost run's last one wants a mark.
+        last = np.flatnonzero(np.isfinite(mean))[-1:]
+        diverged = any(run.diverged_at is not None for run in curve.runs)
+        self.end.set_data(epochs[last], mean[last])
+        self.end.set_visible(diverged or last.tolist() == [0])
+        self.end.set_marker("x" if diverged else "o")
+
+    def _dress(self, curve: Curve) -> None:
+        if curve.style == self._style:
+            return
+        self._style = curve.style
+        width = 1.6 if curve.thin else 2.4
+        for line in (self.applied, self.val):
+            line.set(color=curve.style.color, linestyle=curve.style.linestyle, linewidth=width)
+        self.planned.set(color=curve.style.color, linewidth=width, alpha=0.35)
+        self.train.set(color=curve.style.color, linewidth=0.9, alpha=0.75)
+        self.end.set(color=curve.style.color)
+        self.band.set(color=curve.style.color, alpha=0.18)
+
+
+def _applied(runs: Sequence[History]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the staircases of all distinct applied rates, in one line with gaps between them."""
+    xs, ys = [np.empty(0)], [np.empty(0)]
+    for rates in distinct_rates(runs):
+        x, y = stairs(rates, per_epoch=len(rates) // runs[0].epochs)
+        changes = np.flatnonzero(np.diff(y, prepend=np.nan, append=np.nan) != 0)
+        keep = np.unique(np.clip(np.concatenate([changes, changes - 1]), 0, len(y) - 1))
+        xs += [x[keep], [np.nan]]
+        ys += [y[keep], [np.nan]]
+    return np.concatenate(xs), np.concatenate(ys)
+
+
+def _finite(values: np.ndarray | None, *more: float) -> np.ndarray:
+    values = np.concatenate([np.empty(0) if values is None else values, more])
+    return values[np.isfinite(values)]
+
+
+def _rate_limits(rates: np.ndarray, log: bool) -> tuple[float, float]:
+    top = nice_ceiling(rates.max() * 1.04)
+    if not log:
+        return 0.0, top
+    decade = math.floor(math.log10(rates[rates > 0].min()) + 1e-9)
+    highest = math.ceil(math.log10(rates.max()) - 1e-9)
+    return 10.0 ** min(max(decade, highest - LOG_DECADES), highest - 1) * 0.8, 10.0**highest * 1.25
+
+
+def _loss_limits(
+    curves: Sequence[Curve], present: tuple[float, float] | None
+) -> tuple[float, float]:
+    """Return round numbers around the losses; ``present`` limits are widened, never narrowed.
+
+    A run that blows up would flatten all others, so its later losses may leave the picture: the
+    upper limit looks at the first epoch only.
+    """
+    runs = [run for curve in curves for run in curve.runs if run.finished]
+    if not runs:
+        return present or (0.0, 1.0)
+    top = nice_ceiling(1.02 * max(max(run.val_loss[0], run.train_loss[0]) for run in runs))
+    lowest = min(np.nanmin([run.val_loss, run.train_loss]) for run in runs)
+    step = top / 10
+    bottom = step * math.floor(0.97 * lowest / step)
+    return (bottom, top) if present is None else (min(bottom, present[0]), max(top, present[1]))

@@ -1,0 +1,236 @@
+"""Pictures: data in, Axes out. Nothing here trains, shows windows or keeps global state."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from .stats import mean_and_error
+from .training import History
+
+
+class Style(NamedTuple):
+    """How a curve is drawn, wherever it appears in the kit."""
+
+    color: str
+    linestyle: str | tuple[int, tuple[float, ...]]
+
+
+# Okabe and Ito's palette, told apart by colour-blind readers; line styles differ as well.
+STYLES: Mapping[str, Style] = {
+    "Constant": Style("#7f7f7f", "-"),
+    "StepLR": Style("#d55e00", "-"),
+    "ExponentialLR": Style("#009e73", (0, (7, 1.5))),
+    "CosineAnnealingLR": Style("#0072b2", (0, (7, 1.5, 1.5, 1.5))),
+    "ReduceLROnPlateau": Style("#b5548a", (0, (3.5, 1.2))),
+}
+"""One colour and line style per schedule."""
+
+OTHER_STYLES: Sequence[Style] = (
+    Style("#e69f00", (0, (4, 1.5))),
+    Style("#56b4e9", (0, (6, 1.5, 1.5, 1.5))),
+    Style("#000000", (0, (1.2, 1.2))),
+)
+"""For curves that are no schedule's own: pinned runs, variants of one schedule."""
+
+GRID = {"color": "#e4e4e4", "linewidth": 0.8}
+
+
+class KitFigure(Figure):
+    """A figure that a notebook shows by itself, without pyplot's global state."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        FigureCanvasAgg(self).print_png(buffer)
+        return buffer.getvalue()
+
+
+def new_axes(columns: int = 1, size: tuple[float, float] | None = None) -> list[Axes]:
+    """Make a figure with so many axes side by side; ``size`` is in inches."""
+    figure = KitFigure(
+        figsize=size or ((6.4, 3.6) if columns == 1 else (4.8 * columns, 3.6)),
+        dpi=120,
+        layout="constrained",
+    )
+    return list(np.atleast_1d(figure.subplots(1, columns)))
+
+
+def style_of(label: str, index: int = 0) -> Style:
+    """Return the style of the schedule that ``label`` starts with, else the index-th spare one.
+
+    >>> style_of("StepLR, gamma=0.5") == STYLES["StepLR"]
+    True
+    """
+    word = label.split(",")[0].split(" ")[0]
+    return STYLES.get(word) or OTHER_STYLES[index % len(OTHER_STYLES)]
+
+
+def stairs(rates: np.ndarray, per_epoch: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners of a staircase: each rate holds from its step until the next one.
+
+    >>> x, y = stairs(np.array([1.0, 0.5]))
+    >>> x.tolist(), y.tolist()
+    ([0.0, 1.0, 1.0, 2.0], [1.0, 1.0, 0.5, 0.5])
+    """
+    edges = np.arange(len(rates) + 1) / per_epoch
+    return np.repeat(edges, 2)[1:-1], np.repeat(rates, 2)
+
+
+def dress(ax: Axes, *, x: str, y: str, title: str = "") -> None:
+    """Give axes their labels, a quiet grid and whole-number epochs."""
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    if title:
+        ax.set_title(title, fontsize="medium", loc="left")
+    ax.grid(**GRID)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True))
+
+
+def set_rate_scale(ax: Axes, *, log: bool) -> None:
+    """Make the rate axis linear or logarithmic, with plain numbers for ticks."""
+    if log:
+        ax.set_yscale("log", nonpositive="mask")
+        ax.yaxis.set_major_locator(LogLocator(numticks=6))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        ax.set_yscale("linear")
+        ax.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+
+
+def plot_rates(
+    rates: Mapping[str, np.ndarray],
+    ax: Axes | None = None,
+    *,
+    points: Mapping[str, np.ndarray] | None = None,
+    log: bool = False,
+    unit: str = "epoch",
+) -> Axes:
+    """Draw rates as staircases: a rate holds from one scheduler step to the next.
+
+    Args:
+        rates: label -> array of shape ``(steps,)``. A label that starts with a schedule's name
+            gets that schedule's colour.
+        ax: where to draw; None makes a new figure.
+        points: label -> array, drawn as open circles at the middle of each step (to compare
+            numbers worked out by hand with the curve).
+        log: whether the rate axis is logarithmic.
+        unit: what one scheduler step is: "epoch" or "batch".
+
+    Returns:
+        The Axes; ``.figure`` is shown by a notebook as it is.
+
+    >>> ax = plot_rates({"StepLR": np.array([1.0, 1.0, 0.1])})
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('epoch', 'learning rate')
+    """
+    ax = ax or new_axes()[0]
+    for index, (label, values) in enumerate(rates.items()):
+        ax.plot(*stairs(np.asarray(values)), **style_of(label, index)._asdict(), lw=2, label=label)
+    for label, values in (points or {}).items():
+        values = np.asarray(values)
+        ax.plot(
+            np.arange(len(values)) + 0.5, values, "o", mfc="white", mec="black", ms=5, label=label
+        )
+    dress(ax, x=unit, y="learning rate")
+    set_rate_scale(ax, log=log)
+    if not log:
+        ax.set_ylim(bottom=0)
+    ax.set_xlim(left=0)
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_histories(
+    histories: Mapping[str, History | Sequence[History]],
+    axes: Sequence[Axes] | None = None,
+    *,
+    log: bool = False,
+    loss_label: str = "loss",
+) -> Sequence[Axes]:
+    """Draw what training runs did: applied rates left, losses right, bands where there are seeds.
+
+    Args:
+        histories: label -> one `History`, or several of one setting (its seeds): then curves are
+            means, and bands one standard error to each side.
+        axes: two Axes to draw on; None makes a new figure.
+        log: whether the rate axis is logarithmic.
+        loss_label: what the loss axis is called.
+
+    Returns:
+        The two Axes: rate, loss.
+    """
+    rate_ax, loss_ax = axes if axes is not None else new_axes(2)
+    for index, (label, runs) in enumerate(histories.items()):
+        runs = [runs] if isinstance(runs, History) else list(runs)
+        style = style_of(label, index)
+        label = with_divergence(label, runs)
+        for i, run in enumerate(distinct_rates(runs)):
+            x, y = stairs(run, per_epoch=len(run) // runs[0].epochs)
+            rate_ax.plot(
+                x, y, **style._asdict(), lw=2 if i == 0 else 1, label=label if i == 0 else None
+            )
+        epochs = np.arange(1, runs[0].epochs + 1)
+        mean, error = mean_and_error([run.val_loss for run in runs])
+        loss_ax.plot(epochs, mean, **style._asdict(), lw=2, label=label)
+        if len(runs) > 1:
+            loss_ax.fill_between(
+                epochs, mean - error, mean + error, color=style.color, alpha=0.2, lw=0
+            )
+        train_mean, _ = mean_and_error([run.train_loss for run in runs])
+        loss_ax.plot(epochs, train_mean, color=style.color, lw=0.9, alpha=0.7)
+    dress(rate_ax, x="epoch", y="learning rate", title="rate applied")
+    dress(loss_ax, x="epoch", y=loss_label, title="validation loss (thick), training loss (thin)")
+    set_rate_scale(rate_ax, log=log)
+    if not log:
+        rate_ax.set_ylim(bottom=0)
+    rate_ax.set_xlim(left=0)
+    loss_ax.set_xlim(left=0)
+    rate_ax.legend(frameon=False)
+    return rate_ax, loss_ax
+
+
+def distinct_rates(runs: Sequence[History]) -> list[np.ndarray]:
+    """Return the runs' applied rates, each once (seeds share them unless a metric decides)."""
+    kept: list[np.ndarray] = []
+    for run in runs:
+        if not any(np.array_equal(run.lr, other, equal_nan=True) for other in kept):
+            kept.append(run.lr)
+    return kept
+
+
+def with_divergence(label: str, runs: Sequence[History]) -> str:
+    """Add to a label how many runs diverged, and when the first of them did.
+
+    >>> run = History.empty(5, 1)
+    >>> with_divergence("StepLR", [run])
+    'StepLR'
+    """
+    lost = [run.diverged_at for run in runs if run.diverged_at is not None]
+    if not lost:
+        return label
+    who = "" if len(runs) == 1 else f"{len(lost)} of {len(runs)} "
+    return f"{label} ({who}diverged at epoch {min(lost) + 1})"
+
+
+def nice_ceiling(value: float) -> float:
+    """Return the next round number at or above ``value``, so that axes change seldom.
+
+    >>> nice_ceiling(0.103), nice_ceiling(1.01), nice_ceiling(2.4)
+    (0.12, 1.2, 2.5)
+    """
+    power = 10.0 ** math.floor(math.log10(value))
+    for step in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10):
+        if value <= step * power * (1 + 1e-9):
+            return float(f"{step * power:.12g}")
+    raise ValueError(f"value must be a positive number, got {value!r}.")

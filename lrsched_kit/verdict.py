@@ -1,0 +1,61 @@
+"""The lines under a lab's picture: the picture in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .stats import mean_and_error, paired, with_error
+from .training import History
+from .words import WORDS
+
+
+def rate_line(label: str, rates: np.ndarray) -> str:
+    """Say where the rate starts and where it ends."""
+    used = rates[np.isfinite(rates)]
+    return WORDS["rate_line"].format(
+        label=label, first=f"{used[0]:.4g}", last=f"{used[-1]:.4g}", epochs=len(rates)
+    )
+
+
+def loss_lines(histories: Mapping[str, Sequence[History]]) -> list[str]:
+    """Say what the final losses are, which runs diverged, and whether the difference is luck.
+
+    The first entry is the schedule under study; the second, if any, the constant rate.
+    """
+    lines = []
+    losses = []
+    for label, runs in histories.items():
+        lost = [run.diverged_at for run in runs if run.diverged_at is not None]
+        if lost:
+            lines.append(
+                WORDS["diverged"].format(
+                    label=label, epoch=min(lost) + 1, lost=len(lost), seeds=len(runs)
+                )
+            )
+        final = _final(runs)
+        if len(kept := final[np.isfinite(final)]):
+            losses.append(f"{label} {with_error(*map(float, mean_and_error(kept)))}")
+    if losses:
+        seeds = max(len(runs) for runs in histories.values())
+        key = "loss_line" if seeds > 1 else "loss_line_one"
+        lines.insert(0, WORDS[key].format(seeds=seeds, losses=", ".join(losses)))
+    if len(histories) == 2:
+        lines += _verdict(*histories.items())
+    return lines
+
+
+def _verdict(
+    first: tuple[str, Sequence[History]], second: tuple[str, Sequence[History]]
+) -> list[str]:
+    result = paired(_final(first[1]), _final(second[1]))
+    if result.seeds < 2:  # one seed is an anecdote
+        return []
+    gap = with_error(abs(result.gap), result.error)
+    key = "better" if result.gap > 0 else "worse"
+    return [WORDS[key].format(label=first[0], wins=result.wins, seeds=result.seeds, gap=gap)]
+
+
+def _final(runs: Sequence[History]) -> np.ndarray:
+    return np.array([run.val_loss[-1] for run in runs])

@@ -1,0 +1,151 @@
+import io
+import threading
+import time
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from lrsched_kit.live import LatestWorker, LiveFigure
+
+
+def kit_threads():
+    return [t for t in threading.enumerate() if t.name.startswith("lrsched_kit")]
+
+
+def no_error(error):
+    raise AssertionError(error)
+
+
+def test_the_newest_request_wins():
+    done, started, go_on = [], threading.Event(), threading.Event()
+
+    def work(request, stale):
+        started.set()
+        go_on.wait(10)
+        if not stale():
+            done.append(request)
+
+    worker = LatestWorker(work, no_error)
+    worker.submit(0)
+    assert started.wait(10)
+    for request in range(1, 41):
+        worker.submit(request)
+    go_on.set()
+    assert worker.wait(10)
+    assert done == [40]
+
+
+def test_there_is_a_thread_only_while_there_is_work():
+    worker = LatestWorker(lambda request, stale: time.sleep(0.05), no_error)
+    worker.submit("work")
+    assert len(kit_threads()) == 1
+    assert worker.wait(10)
+    for thread in kit_threads():  # it has said goodbye, give it the moment to leave
+        thread.join(10)
+    assert kit_threads() == []
+
+
+def test_close_makes_running_work_stale_and_ignores_later_requests():
+    done = []
+
+    def work(request, stale):
+        done.append(request)
+        while not stale():
+            time.sleep(0.001)
+
+    worker = LatestWorker(work, no_error)
+    worker.submit("first")
+    while not done:
+        time.sleep(0.001)
+    worker.close()
+    worker.submit("late")
+    assert kit_threads() == []
+    assert done == ["first"]
+
+
+def test_wait_gives_up_after_its_timeout():
+    go_on = threading.Event()
+    worker = LatestWorker(lambda request, stale: go_on.wait(10), no_error)
+    worker.submit("work")
+    assert not worker.wait(0.01)
+    go_on.set()
+    assert worker.wait(10)
+
+
+def test_an_error_is_shown_and_raised_until_the_next_request():
+    shown = []
+
+    def work(request, stale):
+        if request == "bad":
+            raise RuntimeError("no luck")
+
+    worker = LatestWorker(work, shown.append)
+    worker.submit("bad")
+    with pytest.raises(RuntimeError, match="no luck"):
+        worker.wait(10)
+    assert [str(error) for error in shown] == ["no luck"]
+    worker.submit("good")
+    assert worker.wait(10)
+
+
+def test_many_threads_may_submit():
+    done = []
+    worker = LatestWorker(lambda request, stale: done.append(request), no_error)
+    threads = [threading.Thread(target=worker.submit, args=(n,)) for n in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    worker.submit("last")
+    assert worker.wait(10)
+    assert done[-1] == "last"
+
+
+@pytest.fixture
+def live():
+    figure = Figure(figsize=(4, 2), dpi=100)
+    ax = figure.subplots()
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1)
+    (line,) = ax.plot([0, 1], [0, 1], color="red")
+    return LiveFigure(figure, [line]), line, ax
+
+
+def pixels(live):
+    return np.asarray(Image.open(io.BytesIO(live.image.value)).convert("RGB")).astype(int)
+
+
+def test_a_frame_goes_to_the_widget_and_crisp_ones_have_twice_the_pixels(live):
+    live, _, _ = live
+    live.draw()
+    assert pixels(live).shape == (200, 400, 3)
+    live.draw(crisp=True)
+    assert pixels(live).shape == (400, 800, 3)
+    live.draw()
+    assert pixels(live).shape == (200, 400, 3)
+
+
+def test_a_moved_line_leaves_no_trace(live):
+    live, line, _ = live
+    live.draw()
+    first = pixels(live)
+    line.set_data([0, 1], [1, 0])
+    live.draw()
+    assert not np.array_equal(pixels(live), first)
+    line.set_data([0, 1], [0, 1])
+    live.draw()
+    assert np.abs(pixels(live) - first).max() <= 8  # a palette of its own for each frame
+
+
+def test_limits_change_when_the_background_is_redrawn(live):
+    live, line, ax = live
+    line.set_visible(False)
+    live.draw()
+    first = pixels(live)
+    ax.set_ylim(0, 500)
+    live.draw()
+    assert np.array_equal(pixels(live), first)
+    live.draw(background_changed=True)
+    assert not np.array_equal(pixels(live), first)

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from lrsched_kit import SCHEDULES, History, plot_histories, plot_rates
+from lrsched_kit.plotting import STYLES, new_axes, nice_ceiling, style_of
+
+
+def history(val_loss, rates=(0.1, 0.1, 0.01), diverged_at=None):
+    losses = np.array(val_loss, dtype=float)
+    return History(np.repeat(np.array(rates), 4), losses + 1, losses, losses, diverged_at)
+
+
+def lines(ax):
+    return {line.get_label(): line for line in ax.get_lines()}
+
+
+def test_every_schedule_has_a_colour_and_a_line_style_of_its_own():
+    assert set(STYLES) >= set(SCHEDULES)
+    assert len(set(STYLES.values())) == len(STYLES)
+    assert len({style.color for style in STYLES.values()}) == len(STYLES)
+
+
+def test_a_schedule_keeps_its_style_in_every_picture():
+    rates = plot_rates({"StepLR": np.ones(3), "Constant": np.ones(3)})
+    rate_ax, loss_ax = plot_histories({"StepLR": history([3, 2, 1])})
+    for ax in (rates, rate_ax, loss_ax):
+        assert lines(ax)["StepLR"].get_color() == STYLES["StepLR"].color
+
+
+def test_rates_are_drawn_as_staircases():
+    line = lines(plot_rates({"StepLR": np.array([1.0, 0.1])}))["StepLR"]
+    assert line.get_xdata().tolist() == [0, 1, 1, 2]
+    assert line.get_ydata().tolist() == [1, 1, 0.1, 0.1]
+
+
+def test_points_are_drawn_in_the_middle_of_their_step():
+    ax = plot_rates({"StepLR": np.ones(3)}, points={"by hand": np.ones(3)})
+    assert lines(ax)["by hand"].get_xdata().tolist() == [0.5, 1.5, 2.5]
+
+
+def test_rates_can_be_drawn_on_a_given_axes_and_a_logarithmic_scale():
+    (mine,) = new_axes()
+    assert plot_rates({"StepLR": np.array([1.0, 0.1])}, mine, log=True) is mine
+    assert mine.get_yscale() == "log"
+
+
+def test_applied_rates_are_drawn_against_epochs():
+    rate_ax, _ = plot_histories({"StepLR": history([3, 2, 1])})
+    x, y = lines(rate_ax)["StepLR"].get_data()
+    assert (x[0], x[-1]) == (0, 3)
+    assert set(y) == {0.1, 0.01}
+
+
+def test_several_seeds_give_a_mean_and_a_band_of_one_standard_error():
+    _, loss_ax = plot_histories({"StepLR": [history([3, 2, 1]), history([5, 4, 3])]})
+    assert lines(loss_ax)["StepLR"].get_ydata().tolist() == [4, 3, 2]
+    (band,) = loss_ax.collections
+    edges = band.get_paths()[0].vertices
+    assert edges[:, 1].min() == pytest.approx(1)  # 2 - standard error of 1
+    assert edges[:, 1].max() == pytest.approx(5)
+
+
+def test_a_diverged_run_is_named_in_the_legend():
+    rate_ax, _ = plot_histories({"StepLR": history([3, np.inf, np.nan], diverged_at=1)})
+    (text,) = rate_ax.get_legend().get_texts()
+    assert text.get_text() == "StepLR (diverged at epoch 2)"
+
+
+def test_a_notebook_shows_the_figure_as_a_picture():
+    assert plot_rates({"StepLR": np.ones(3)}).figure._repr_png_().startswith(b"\x89PNG")
+
+
+def test_labels_without_a_schedule_take_spare_styles():
+    assert style_of("gamma = 0.5", 0) != style_of("gamma = 0.9", 1)
+
+
+@pytest.mark.parametrize("value", [1e-4, 0.1, 0.11, 0.999, 1, 7.3, 2345])
+def test_nice_ceilings_are_close_above(value):
+    assert value <= nice_ceiling(value) <= 1.5 * value
