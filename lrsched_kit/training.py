@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -151,7 +152,7 @@ def train(
     history = History.empty(epochs, steps_per_epoch)
     loss_fn = data.loss_fn
     step = 0
-    with one_thread():
+    with hold_threads():
         model.train()
         for epoch in range(epochs):
             total = 0.0
@@ -190,13 +191,7 @@ def _check_parts(
     scheduler: LRScheduler | None,
     step_every: str,
 ) -> None:
-    if step_every not in STEP_EVERY:
-        raise ValueError(f"step_every must be 'epoch' or 'batch', got {step_every!r}.")
-    if step_every == "batch" and isinstance(scheduler, ReduceLROnPlateau):
-        raise ValueError(
-            "step_every must be 'epoch' for ReduceLROnPlateau, which waits for the "
-            f"validation loss, got {step_every!r}."
-        )
+    check_step_every(step_every, wants_metric=isinstance(scheduler, ReduceLROnPlateau))
     if scheduler is not None and scheduler.optimizer is not optimizer:
         raise ValueError(
             "scheduler must drive the optimizer that trains, got one built on another optimizer."
@@ -206,10 +201,21 @@ def _check_parts(
         raise ValueError(
             "optimizer must hold parameters of the model that trains, got those of another model."
         )
-    _check_shapes(model, data)
+    check_shapes(model, data)
 
 
-def _check_shapes(model: nn.Module, data: Dataset) -> None:
+def check_step_every(step_every: str, *, wants_metric: bool) -> None:
+    """Raise a ValueError unless a scheduler can be stepped so."""
+    if step_every not in STEP_EVERY:
+        raise ValueError(f"step_every must be 'epoch' or 'batch', got {step_every!r}.")
+    if step_every == "batch" and wants_metric:
+        raise ValueError(
+            "step_every must be 'epoch' for ReduceLROnPlateau, which waits for the "
+            f"validation loss, got {step_every!r}."
+        )
+
+
+def check_shapes(model: nn.Module, data: Dataset) -> None:
     """Try the model on one row, so that a mismatch is told in words and before training."""
     try:
         with torch.no_grad():
@@ -223,12 +229,44 @@ def _check_shapes(model: nn.Module, data: Dataset) -> None:
         ) from error
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Hold torch to one thread, and put the process's setting back."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+class _ThreadSetting:
+    """torch's thread count, lent out to whoever trains, and put back when all have ended.
+
+    torch gives a new thread the count that was set last, so two trainings that overlap on two
+    threads must not take each other's setting for the process's own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._borrowers = 0
+        self._own = 1
+
+    @contextmanager
+    def hold(self, *, all_cores: bool) -> Iterator[None]:
+        with self._lock:
+            if self._borrowers == 0:
+                self._own = torch.get_num_threads()
+            self._borrowers += 1
+            torch.set_num_threads(self._own if all_cores else 1)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._borrowers -= 1
+                torch.set_num_threads(self._own)
+
+
+_THREADS = _ThreadSetting()
+
+
+def hold_threads(*, all_cores: bool = False) -> AbstractContextManager[None]:
+    """Hold torch to one thread, or to the process's own setting, and put that setting back.
+
+    >>> before = torch.get_num_threads()
+    >>> with hold_threads():
+    ...     torch.get_num_threads()
+    1
+    >>> torch.get_num_threads() == before
+    True
+    """
+    return _THREADS.hold(all_cores=all_cores)
