@@ -28,7 +28,7 @@ test: .venv/test.done ## check style, then run every test, doctest and notebook
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m pytest
 
-bench: .venv/lab.done ## measure speed, as ratios within one run
+bench: .venv/test.done ## measure speed, as ratios within one run
 	$(BIN)/python benchmarks/bench.py
 
 format: .venv/test.done ## put code and notebooks into the kit's style
@@ -51,7 +51,7 @@ clean: ## remove .venv and caches
 	  @jupyterlab/apputils-extension:announcements
 	@touch $@
 
-.venv/test.done: $(BIN)/pip pyproject.toml constraints.txt
+.venv/test.done: .venv/lab.done
 	@echo "Installing lrsched_kit and its test tools into .venv."
 	$(INSTALL) -e ".[test]"
 	@touch $@

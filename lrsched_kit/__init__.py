@@ -10,8 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .data import Dataset, load_digits, toy_regression
+from .exercises import check
+from .experiments import Comparison, compare
+from .fleet import Run, train_many
 from .models import MLP, SimpleNet, seeded
-from .plotting import plot_histories, plot_rates
+from .optimizers import make_optimizer
+from .plotting import plot_finals, plot_histories, plot_rates
 from .schedules import SCHEDULES, Param, Schedule, get_schedule, trace_lr
 from .training import History, batches, evaluate, train
 
@@ -21,22 +25,29 @@ if TYPE_CHECKING:
 __all__ = [
     "MLP",
     "SCHEDULES",
+    "Comparison",
     "Dataset",
     "History",
     "Param",
+    "Run",
     "Schedule",
     "ScheduleLab",
     "SimpleNet",
     "batches",
+    "check",
+    "compare",
     "evaluate",
     "get_schedule",
     "load_digits",
+    "make_optimizer",
+    "plot_finals",
     "plot_histories",
     "plot_rates",
     "seeded",
     "toy_regression",
     "trace_lr",
     "train",
+    "train_many",
 ]
 
 

@@ -9,7 +9,8 @@ import ipywidgets as widgets
 from .schedules import Param
 from .words import WORDS
 
-SLIDER_DIGITS = 4  # read-outs show so many digits, and labs train with just those
+WIDTH = "1100px"  # of a lab on a wide page
+DIGITS = 3  # read-outs show so many significant digits, and labs train with just those
 
 
 def make_slider(param: Param, value: float) -> widgets.Widget:
@@ -29,16 +30,16 @@ def make_slider(param: Param, value: float) -> widgets.Widget:
             min=round(math.log10(low), 6),
             max=round(math.log10(high), 6),
             step=0.05,
-            readout_format=f".{SLIDER_DIGITS}~g",
+            readout_format=f".{DIGITS}g",
             **common,
         )
-    step = 10.0 ** math.floor(math.log10((param.high - param.low) / 40))
+    places = -math.floor(math.log10((param.high - param.low) / 40))
     return widgets.FloatSlider(
         value=value,
         min=low,
         max=high,
-        step=step,
-        readout_format=f".{SLIDER_DIGITS}~g",
+        step=10.0**-places,
+        readout_format=f".{places}f",
         **common,
     )
 
@@ -47,7 +48,7 @@ def read_slider(slider: widgets.Widget) -> float:
     """Return the value as its read-out shows it, so that what is shown is what is trained."""
     if isinstance(slider, widgets.IntSlider):
         return slider.value
-    return float(f"{slider.value:.{SLIDER_DIGITS}g}")
+    return float(f"{slider.value:.{DIGITS}g}")
 
 
 def make_buttons(save_folder: str) -> dict[str, widgets.Widget]:
@@ -80,8 +81,7 @@ def slider_grid(sliders: list[widgets.Widget]) -> widgets.GridBox:
         layout=widgets.Layout(
             grid_template_columns="repeat(auto-fit, minmax(270px, 1fr))",
             grid_gap="0 12px",
-            max_width="1100px",
-            overflow="visible",
+            max_width="800px" if len(sliders) in (2, 4) else WIDTH,
         ),
     )
 
@@ -90,5 +90,5 @@ def button_row(items: list[widgets.Widget]) -> widgets.HBox:
     """Lay buttons out in a row that wraps on a narrow page."""
     return widgets.HBox(
         items,
-        layout=widgets.Layout(flex_flow="row wrap", align_items="center", max_width="1100px"),
+        layout=widgets.Layout(flex_flow="row wrap", align_items="center", max_width=WIDTH),
     )

@@ -123,7 +123,7 @@ class ScheduleLab(widgets.VBox):
     @property
     def summary(self) -> str:
         """The lines under the picture."""
-        return html.unescape(self._work.text.value.replace("<br>", "\n"))
+        return "\n".join(self._work.lines)
 
     @property
     def code(self) -> str:

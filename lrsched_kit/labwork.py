@@ -74,6 +74,7 @@ class LabWork:
 
     Attributes:
         image, text, progress: the widgets that it writes to. It never writes to a slider.
+        lines: the text under the picture.
         result: of the newest finished run.
         running: whether training goes on.
         stopped: set by a caller to end the training that is running.
@@ -92,6 +93,7 @@ class LabWork:
         self.image = self._picture.image
         self.text = widgets.HTML(layout=widgets.Layout(min_height="4.5em", max_width="1100px"))
         self.progress = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="110px"))
+        self.lines: list[str] = []
         self.result: LabResult | None = None
         self.running = False
         self.stopped = False
@@ -120,12 +122,12 @@ class LabWork:
     def show_error(self, error: Exception) -> None:
         """Show in words what went wrong."""
         self._set_running(False)
-        text = html.escape(WORDS["failed"].format(error=f"{type(error).__name__}: {error}"))
-        self.text.value = f"<b style='color:#b00020'>{text}</b>"
+        line = WORDS["failed"].format(error=f"{type(error).__name__}: {error}")
+        self._write([line], color="#b00020")
 
     def note(self, line: str) -> None:
         """Add a line under the picture."""
-        self.text.value += f"<br>{html.escape(line)}"
+        self._write([*self.lines, line])
 
     @property
     def _name(self) -> str:
@@ -204,8 +206,13 @@ class LabWork:
         rates = result.planned if result.planned is not None else runs[0].epoch_lr if runs else None
         if rates is not None:
             lines = [rate_line(self._name, rates), *lines]
-        self.text.value = "<br>".join(html.escape(line) for line in lines)
-        self.image.tooltip = " ".join(lines)  # read out in place of the picture
+        self._write(lines)
+        self._picture.describe(" ".join(lines))
+
+    def _write(self, lines: list[str], color: str = "inherit") -> None:
+        self.lines = lines
+        text = "<br>".join(html.escape(line) for line in lines)
+        self.text.value = f"<div style='line-height: 1.5; color: {color}'>{text}</div>"
 
     def _draw(self, request: LabRequest, result: LabResult, *, crisp: bool = False) -> None:
         curves = [self._curve(self._name, result)]
@@ -216,7 +223,7 @@ class LabWork:
         for number, pin in enumerate(request.pins):
             label = WORDS["pin_label"].format(number=number + 1, settings=self._differences(pin))
             curves.append(
-                Curve(label, OTHER_STYLES[number], pin.planned, pin.histories[self._name], True)
+                Curve(label, OTHER_STYLES[number], None, pin.histories[self._name], thin=True)
             )
         scene = Scene(tuple(curves), result.setting.epochs, result.setting.base_lr, log=request.log)
         self._picture.show(scene, crisp=crisp)

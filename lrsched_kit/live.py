@@ -12,6 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
+from traitlets import Unicode
 
 Request = TypeVar("Request")
 
@@ -105,6 +106,12 @@ class LatestWorker(Generic[Request]):
                     self._on_error(error)
 
 
+class _DescribedImage(widgets.Image):
+    """An image with an alternative text: the front end takes a tooltip only beside this trait."""
+
+    description = Unicode("").tag(sync=True)
+
+
 class LiveFigure:
     """A figure in an ``ipywidgets.Image``, cheap to redraw.
 
@@ -117,8 +124,7 @@ class LiveFigure:
         moving: the artists that change between frames.
 
     Attributes:
-        image: the widget.
-        png: the newest frame.
+        image: the widget; its value is the newest frame.
     """
 
     CRISP = 2
@@ -131,8 +137,7 @@ class LiveFigure:
         self._background = None
         for artist in moving:
             artist.set_animated(True)
-        self.png = b""
-        self.image = widgets.Image(
+        self.image = _DescribedImage(
             format="png", layout=widgets.Layout(width="100%", max_width="1100px", height="auto")
         )
 
@@ -156,6 +161,10 @@ class LiveFigure:
         self._draw_moving()
         self._send(colors=64)
 
+    def describe(self, text: str) -> None:
+        """Say in words what the picture shows, for readers who cannot see it."""
+        self.image.tooltip = text
+
     def _draw_moving(self) -> None:
         for artist in self._moving:
             if artist.get_visible():
@@ -170,5 +179,4 @@ class LiveFigure:
         frame.quantize(colors, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
             buffer, "png", compress_level=1 if colors == 64 else 6
         )
-        self.png = buffer.getvalue()
-        self.image.value = self.png
+        self.image.value = buffer.getvalue()

@@ -18,6 +18,8 @@ from .plotting import (
     distinct_rates,
     dress,
     nice_ceiling,
+    nice_floor,
+    set_loss_scale,
     set_rate_scale,
     stairs,
     with_divergence,
@@ -60,34 +62,30 @@ class Scene:
 
 
 class LabPicture:
-    """Draws scenes into one widget.
-
-    Attributes:
-        image: the widget.
-        png: the newest frame.
-    """
+    """Draws scenes into one widget."""
 
     def __init__(self, loss_label: str) -> None:
-        figure = Figure(figsize=(9.6, 3.9), dpi=100)
-        figure.subplots_adjust(left=0.075, right=0.99, top=0.79, bottom=0.135, wspace=0.19)
+        figure = Figure(figsize=(8.6, 3.8), dpi=110)
+        figure.subplots_adjust(left=0.09, right=0.982, top=0.79, bottom=0.135, wspace=0.23)
         self._figure = figure
         self._rate_ax, self._loss_ax = figure.subplots(1, 2)
         dress(self._rate_ax, x=WORDS["epoch"], y=WORDS["rate"], title=WORDS["rate_title"])
         dress(self._loss_ax, x=WORDS["epoch"], y=loss_label, title=WORDS["loss_title"])
+        for ax in (self._rate_ax, self._loss_ax):  # tick labels of any length fit beside
+            ax.yaxis.set_label_coords(-0.145, 0.5)
         self._slots = [_Slot(self._rate_ax, self._loss_ax) for _ in range(MAX_CURVES)]
         self._live = LiveFigure(figure, [artist for slot in self._slots for artist in slot.artists])
         self._frame: tuple | None = None  # what the background was drawn for
-        self._loss_limits = (0.0, 1.0)
+        self._loss_limits = (0.1, 2.5)
 
     @property
     def image(self) -> widgets.Image:
         """The widget that shows the picture."""
         return self._live.image
 
-    @property
-    def png(self) -> bytes:
-        """The newest frame."""
-        return self._live.png
+    def describe(self, text: str) -> None:
+        """Say in words what the picture shows."""
+        self._live.describe(text)
 
     def show(self, scene: Scene, *, crisp: bool = False) -> None:
         """Draw a scene. ``crisp`` marks the last frame of a run: more pixels, limits refitted."""
@@ -111,7 +109,7 @@ class LabPicture:
         self._frame = frame
         set_rate_scale(self._rate_ax, log=scene.log)
         self._rate_ax.set_ylim(*rate_limits)
-        self._loss_ax.set_ylim(*self._loss_limits)
+        set_loss_scale(self._loss_ax, *self._loss_limits)
         for ax in (self._rate_ax, self._loss_ax):
             ax.set_xlim(0, epochs)
         self._draw_legend(scene.curves, labels)
@@ -124,8 +122,8 @@ class LabPicture:
         self._figure.legend(
             handles,
             labels,
-            loc="upper left",
-            bbox_to_anchor=(0.065, 1.0),
+            loc="lower left",
+            bbox_to_anchor=(0.078, 0.85),
             ncols=3,
             frameon=False,
             handlelength=2.8,
@@ -141,7 +139,7 @@ class _Slot:
         (self.planned,) = rate_ax.plot([], [])
         (self.applied,) = rate_ax.plot([], [])
         (self.train,) = loss_ax.plot([], [])
-        self.band = loss_ax.fill_between([0.0], [0.0], [0.0], lw=0)
+        self.band = loss_ax.fill_between([1.0], [1.0], [1.0], lw=0)
         (self.val,) = loss_ax.plot([], [])
         (self.end,) = loss_ax.plot([], [], linestyle="", marker="x", ms=9, mew=2.5)
         self.artists = (
@@ -165,7 +163,10 @@ class _Slot:
         empty = np.empty(0)
         planned = (empty, empty) if curve.planned is None else stairs(curve.planned)
         self.planned.set_data(*planned)
-        self.applied.set_data(*_applied(curve.runs))
+        rates = distinct_rates(curve.runs)
+        self.applied.set_data(*_joined([stairs(r, len(r) // curve.runs[0].epochs) for r in rates]))
+        width = 1.6 if curve.thin or len(rates) > 1 else 2.4
+        self.applied.set_linewidth(width)
         if not curve.runs:
             for line in (self.train, self.val, self.end):
                 line.set_data(empty, empty)
@@ -199,15 +200,14 @@ class _Slot:
         self.band.set(color=curve.style.color, alpha=0.18)
 
 
-def _applied(runs: Sequence[History]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the staircases of all distinct applied rates, in one line with gaps between them."""
+def _joined(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Put several lines into one, with gaps between them and only the corners of each."""
     xs, ys = [np.empty(0)], [np.empty(0)]
-    for rates in distinct_rates(runs):
-        x, y = stairs(rates, per_epoch=len(rates) // runs[0].epochs)
-        changes = np.flatnonzero(np.diff(y, prepend=np.nan, append=np.nan) != 0)
-        keep = np.unique(np.clip(np.concatenate([changes, changes - 1]), 0, len(y) - 1))
-        xs += [x[keep], [np.nan]]
-        ys += [y[keep], [np.nan]]
+    for x, y in lines:
+        jumps = np.flatnonzero(np.diff(y, prepend=np.nan, append=np.nan) != 0)
+        corners = np.unique(np.clip(np.concatenate([jumps, jumps - 1]), 0, len(y) - 1))
+        xs += [x[corners], [np.nan]]
+        ys += [y[corners], [np.nan]]
     return np.concatenate(xs), np.concatenate(ys)
 
 
@@ -235,9 +235,8 @@ def _loss_limits(
     """
     runs = [run for curve in curves for run in curve.runs if run.finished]
     if not runs:
-        return present or (0.0, 1.0)
-    top = nice_ceiling(1.02 * max(max(run.val_loss[0], run.train_loss[0]) for run in runs))
+        return present or (0.1, 2.5)
+    highest = max(max(run.val_loss[0], run.train_loss[0]) for run in runs)
     lowest = min(np.nanmin([run.val_loss, run.train_loss]) for run in runs)
-    step = top / 10
-    bottom = step * math.floor(0.97 * lowest / step)
+    bottom, top = nice_floor(max(lowest, 1e-12) * 0.95), nice_ceiling(highest * 1.02)
     return (bottom, top) if present is None else (min(bottom, present[0]), max(top, present[1]))

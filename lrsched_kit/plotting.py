@@ -11,7 +11,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 from .stats import mean_and_error
 from .training import History
@@ -104,8 +111,19 @@ def set_rate_scale(ax: Axes, *, log: bool) -> None:
         ax.yaxis.set_minor_formatter(NullFormatter())
     else:
         ax.set_yscale("linear")
-        ax.yaxis.set_major_locator(MaxNLocator(nbins=6))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+        ax.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+
+
+def short_number(value: float) -> str:
+    """Write a tick: plainly down to a thousandth, below that as a power of ten.
+
+    >>> short_number(0.25), short_number(0.001), short_number(0.0001)
+    ('0.25', '0.001', '1e-4')
+    """
+    if value == 0 or abs(value) >= 0.001:
+        return f"{value:.4g}"
+    return f"{value:.2g}".replace("e-0", "e-")
 
 
 def plot_rates(
@@ -146,7 +164,7 @@ def plot_rates(
     set_rate_scale(ax, log=log)
     if not log:
         ax.set_ylim(bottom=0)
-    ax.set_xlim(left=0)
+    ax.set_xlim(0, max(map(len, [*rates.values(), *(points or {}).values()]), default=1))
     ax.legend(frameon=False)
     return ax
 
@@ -171,6 +189,7 @@ def plot_histories(
         The two Axes: rate, loss.
     """
     rate_ax, loss_ax = axes if axes is not None else new_axes(2)
+    longest = 1
     for index, (label, runs) in enumerate(histories.items()):
         runs = [runs] if isinstance(runs, History) else list(runs)
         style = style_of(label, index)
@@ -180,6 +199,7 @@ def plot_histories(
             rate_ax.plot(
                 x, y, **style._asdict(), lw=2 if i == 0 else 1, label=label if i == 0 else None
             )
+        longest = max(longest, runs[0].epochs)
         epochs = np.arange(1, runs[0].epochs + 1)
         mean, error = mean_and_error([run.val_loss for run in runs])
         loss_ax.plot(epochs, mean, **style._asdict(), lw=2, label=label)
@@ -194,10 +214,43 @@ def plot_histories(
     set_rate_scale(rate_ax, log=log)
     if not log:
         rate_ax.set_ylim(bottom=0)
-    rate_ax.set_xlim(left=0)
-    loss_ax.set_xlim(left=0)
+    for ax in (rate_ax, loss_ax):
+        ax.set_xlim(0, longest)
     rate_ax.legend(frameon=False)
     return rate_ax, loss_ax
+
+
+def plot_finals(losses: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axes:
+    """Draw final losses seed by seed: a dot for each run, its mean and standard error beside it.
+
+    Args:
+        losses: label -> array of shape ``(seeds,)``; the same seeds in the same order for all,
+            joined by thin lines. NaN where a run diverged.
+        ax: where to draw; None makes a new figure.
+
+    Returns:
+        The Axes.
+
+    >>> ax = plot_finals({"Constant": np.array([0.5, 0.6]), "StepLR": np.array([0.4, 0.4])})
+    >>> [text.get_text() for text in ax.get_xticklabels()]
+    ['Constant', 'StepLR']
+    """
+    ax = ax or new_axes(size=(max(5.5, 1.5 * len(losses)), 3.6))[0]
+    values = np.array([np.asarray(rows, dtype=float) for rows in losses.values()])
+    places = np.arange(len(losses))
+    ax.plot(places, values, color="#c4c4c4", lw=0.8, zorder=1)
+    for index, (label, rows) in enumerate(zip(losses, values, strict=True)):
+        color = style_of(label, index).color
+        ax.plot(np.full(len(rows), index), rows, "o", color=color, ms=5, alpha=0.55, mew=0)
+        mean, error = mean_and_error(rows)
+        ax.errorbar(index + 0.14, mean, error, fmt="D", color=color, ms=6, capsize=4, lw=2)
+    dress(
+        ax, x="", y="final validation loss", title="dot: one seed; diamond: mean ± standard error"
+    )
+    ax.xaxis.grid(False)
+    ax.set_xticks(places, losses)
+    ax.set_xlim(-0.5, len(losses) - 0.5)
+    return ax
 
 
 def distinct_rates(runs: Sequence[History]) -> list[np.ndarray]:
@@ -223,6 +276,28 @@ def with_divergence(label: str, runs: Sequence[History]) -> str:
     return f"{label} ({who}diverged at epoch {min(lost) + 1})"
 
 
+def set_loss_scale(ax: Axes, bottom: float, top: float) -> None:
+    """Make the loss axis logarithmic between two limits, with few and plain ticks.
+
+    Training loss under label noise is several times the validation loss; on a logarithmic axis
+    the same ratio takes the same height in both.
+    """
+    ax.set_yscale("log")
+    ax.set_ylim(bottom, top)
+    decades = 10.0 ** np.arange(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
+    for digits in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        ticks = np.outer(decades, digits).ravel()
+        ticks = ticks[(ticks >= bottom * 0.999) & (ticks <= top * 1.001)]
+        if len(ticks) <= 8:
+            break
+    ax.yaxis.set_major_locator(FixedLocator(ticks))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+
+
+_NICE = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+
+
 def nice_ceiling(value: float) -> float:
     """Return the next round number at or above ``value``, so that axes change seldom.
 
@@ -230,7 +305,16 @@ def nice_ceiling(value: float) -> float:
     (0.12, 1.2, 2.5)
     """
     power = 10.0 ** math.floor(math.log10(value))
-    for step in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10):
-        if value <= step * power * (1 + 1e-9):
-            return float(f"{step * power:.12g}")
-    raise ValueError(f"value must be a positive number, got {value!r}.")
+    step = min(step for step in _NICE if value <= step * power * (1 + 1e-9))
+    return float(f"{step * power:.12g}")
+
+
+def nice_floor(value: float) -> float:
+    """Return the next round number at or below ``value``.
+
+    >>> nice_floor(0.37), nice_floor(1.0)
+    (0.3, 1.0)
+    """
+    power = 10.0 ** math.floor(math.log10(value))
+    step = max(step for step in _NICE if value >= step * power * (1 - 1e-9))
+    return float(f"{step * power:.12g}")
