@@ -53,7 +53,7 @@ def read_slider(slider: widgets.Widget) -> float:
 
 def make_buttons(save_folder: str) -> dict[str, widgets.Widget]:
     """Make "run", "pin", "reset", "log", "code" and "save", with words and tooltips."""
-    wide, narrow = widgets.Layout(width="118px"), widgets.Layout(width="74px")
+    wide, narrow = widgets.Layout(width="106px"), widgets.Layout(width="62px")
 
     def button(name: str) -> widgets.Button:
         help_text = WORDS[f"{name}_help"].format(folder=save_folder)

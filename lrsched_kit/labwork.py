@@ -92,7 +92,7 @@ class LabWork:
         self._picture = LabPicture(task.loss_label)
         self.image = self._picture.image
         self.text = widgets.HTML(layout=widgets.Layout(min_height="4.5em", max_width="1100px"))
-        self.progress = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="110px"))
+        self.progress = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="84px"))
         self.lines: list[str] = []
         self.result: LabResult | None = None
         self.running = False

@@ -188,8 +188,9 @@ def plot_histories(
     Returns:
         The two Axes: rate, loss.
     """
-    rate_ax, loss_ax = axes if axes is not None else new_axes(2)
+    rate_ax, loss_ax = axes if axes is not None else new_axes(2, size=(9.6, 4.0))
     longest = 1
+    everything = [np.asarray([])]
     for index, (label, runs) in enumerate(histories.items()):
         runs = [runs] if isinstance(runs, History) else list(runs)
         style = style_of(label, index)
@@ -208,6 +209,7 @@ def plot_histories(
                 epochs, mean - error, mean + error, color=style.color, alpha=0.2, lw=0
             )
         train_mean, _ = mean_and_error([run.train_loss for run in runs])
+        everything += [mean, train_mean]
         loss_ax.plot(epochs, train_mean, color=style.color, lw=0.9, alpha=0.7)
     dress(rate_ax, x="epoch", y="learning rate", title="rate applied")
     dress(loss_ax, x="epoch", y=loss_label, title="validation loss (thick), training loss (thin)")
@@ -216,7 +218,17 @@ def plot_histories(
         rate_ax.set_ylim(bottom=0)
     for ax in (rate_ax, loss_ax):
         ax.set_xlim(0, longest)
-    rate_ax.legend(frameon=False)
+    losses = np.concatenate(everything)
+    losses = losses[np.isfinite(losses)]
+    if len(losses):
+        set_loss_scale(loss_ax, nice_floor(0.95 * losses.min()), nice_ceiling(1.05 * losses.max()))
+    if axes is None:
+        handles, labels = rate_ax.get_legend_handles_labels()
+        rate_ax.figure.legend(
+            handles, labels, loc="outside upper left", ncols=3, frameon=False, handlelength=3
+        )
+    else:
+        rate_ax.legend(frameon=False)
     return rate_ax, loss_ax
 
 
@@ -235,7 +247,7 @@ def plot_finals(losses: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axe
     >>> [text.get_text() for text in ax.get_xticklabels()]
     ['Constant', 'StepLR']
     """
-    ax = ax or new_axes(size=(max(5.5, 1.5 * len(losses)), 3.6))[0]
+    ax = ax or new_axes(size=(max(5.5, 1.9 * len(losses)), 3.6))[0]
     values = np.array([np.asarray(rows, dtype=float) for rows in losses.values()])
     places = np.arange(len(losses))
     ax.plot(places, values, color="#c4c4c4", lw=0.8, zorder=1)

@@ -62,7 +62,7 @@ def test_several_seeds_give_a_mean_and_a_band_of_one_standard_error():
 
 def test_a_diverged_run_is_named_in_the_legend():
     rate_ax, _ = plot_histories({"StepLR": history([3, np.inf, np.nan], diverged_at=1)})
-    (text,) = rate_ax.get_legend().get_texts()
+    (text,) = rate_ax.figure.legends[0].get_texts()
     assert text.get_text() == "StepLR (diverged at epoch 2)"
 
 
