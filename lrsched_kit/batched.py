@@ -6,14 +6,18 @@ to one (a NaN, say) cannot reach another.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, fx, nn
+from torch._ops import OpOverload
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from .data import Dataset
 
@@ -39,20 +43,17 @@ def losses(outputs: Tensor, y: Tensor) -> Tensor:
     return each.flatten(1).mean(1)
 
 
-def stack_for(
-    model: nn.Module, data: Dataset
-) -> tuple[Callable[[Sequence[nn.Module]], Stack], int]:
-    """Choose how to stack such models, and how many at most: this is the one place that decides.
+def stack_for(model: nn.Module, data: Dataset) -> Callable[[Sequence[nn.Module]], Stack]:
+    """Choose how to stack such models: this is the one place that decides.
 
     >>> from lrsched_kit.data import load_digits
     >>> from lrsched_kit.models import MLP
     >>> models = [MLP(), MLP()]
-    >>> make_stack, most = stack_for(models[0], load_digits())
-    >>> type(make_stack(models)).__name__
+    >>> type(stack_for(models[0], load_digits())(models)).__name__
     'LinearStack'
     """
     layers = linear_layers(model) if data.x_train.ndim == 2 else []
-    return (partial(LinearStack, layers=layers), 256) if layers else (Stack, 64)
+    return partial(LinearStack, layers=layers) if layers else Stack
 
 
 class Stack:
@@ -67,7 +68,8 @@ class Stack:
     """
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
-        self.model = models[0]
+        # A copy: stacks that train side by side must not hold the same module.
+        self.model = copy.deepcopy(models[0])
         params, self._buffers = stack_module_state(list(models))
         self._shapes = {name: p.shape for name, p in params.items() if p.requires_grad}
         self.weights = torch.cat([params[name].detach().flatten() for name in self._shapes])
@@ -207,3 +209,32 @@ def _chain(model: nn.Module) -> list[str]:
         elif node.op != "output":
             return []
     return names
+
+
+class _Count(TorchDispatchMode):
+    flops = 0
+
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        out = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func.overloadpacket)
+        self.flops += formula(*args, **(kwargs or {}), out_val=out) if formula else 0
+        return out
+
+
+def multiplications(model: nn.Module, x: Tensor) -> int:
+    """Count those in the matrix products and convolutions of a forward pass.
+
+    Source: https://docs.pytorch.org/docs/stable/notes/extending.html
+
+    >>> multiplications(nn.Linear(64, 10), torch.zeros(5, 64)) == 5 * 64 * 10
+    True
+    """
+    with torch.no_grad(), _Count() as count:
+        model(x)
+    return count.flops // 2

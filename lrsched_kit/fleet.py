@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+import math
+import threading
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from operator import methodcaller
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .batchable import check_batchable
-from .batched import Stack, losses, stack_for
+from .batched import Stack, losses, multiplications, stack_for
 from .data import Dataset
 from .models import seeded
 from .optimizers import get_rule, make_optimizer
 from .schedules import check_number, get_schedule
-from .training import History, check_step_every, hold_threads
+from .training import History, check_step_every, one_thread
 
 __all__ = ["Run", "make_optimizer", "train_many"]
 
 _MOST_RUNS = 1024
-# A second core pays once all runs' weights times the batch come to this many (measured).
-_WORTH_ALL_CORES = 1_000_000
+_MOST_IN_A_GROUP = 64  # more runs at once gain nothing, and fill caches and memory
+# Another thread pays for each so many multiplications in a forward step of the fleet (measured).
+_WORK_FOR_A_THREAD = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -59,14 +66,13 @@ def train_many(
 
     The runs' weights lie in one tensor, so one call into torch makes a step of every run, and
     the price of the call is paid once. Torch's own schedulers set the rates, each through an
-    optimizer of a single number. Runs of different optimizers, and very many runs (over 64; over
-    256 for Linear layers and ReLUs), train in groups that take turns at every epoch, which
-    bounds the memory.
+    optimizer of a single number. Runs of different optimizers train in groups, and so do more than
+    64 runs, which bounds the memory; if the work is worth it, groups train side by side.
 
     A run that diverges ends as it does in `train` and leaves the others alone, to the last bit.
 
     Args:
-        make_model: called once per distinct seed; its models are all of one architecture and do
+        make_model: called for every distinct seed; its models are all of one architecture and do
             not change themselves, draw random numbers, or branch on their data.
         data: what to train and validate on.
         runs: 1 to 1024 of them.
@@ -75,8 +81,8 @@ def train_many(
         step_every: ``"epoch"`` or ``"batch"``: when ``scheduler.step()`` is called; the
             ``total_steps`` of a schedule counts these calls.
         on_epoch: called as ``on_epoch(epoch, histories)`` after each epoch, with the live records.
-        should_stop: asked before each update of a group; True ends all runs, the epoch they are
-            in left NaN.
+        should_stop: asked before each update of a group, maybe on another thread; True ends all
+            runs, the epoch they are in left NaN.
 
     Returns:
         One `History` per run, in the order of ``runs``.
@@ -97,34 +103,60 @@ def train_many(
     epochs = int(check_number("epochs", epochs, integer=True))
     batch_size = int(check_number("batch_size", batch_size, integer=True))
     runs = _checked(runs, step_every)
-    rows = len(data.x_train)
-    lengths = [min(batch_size, rows - start) for start in range(0, rows, batch_size)]
-    steps = len(lengths)
-    rates = _Rates(runs, epochs, steps, step_every)
-    check_batchable(seeded(make_model, runs[0].seed), data)
-    groups = _groups(make_model, data, runs)
-    records = _Records(len(runs), epochs, steps)
+    lengths = [len(part) for part in data.x_train.split(batch_size)]
+    rates = _Rates(runs, epochs, len(lengths), step_every)
+    probe = seeded(make_model, runs[0].seed)
+    check_batchable(probe, data)
+    work = len(runs) * multiplications(probe, data.x_train[:batch_size])
+    records = _Records(len(runs), epochs, lengths)
     generators = {run.seed: torch.Generator().manual_seed(run.seed) for run in runs}
-    work = batch_size * max(group.stack.weights.numel() for group in groups)
-    with hold_threads(all_cores=work > _WORTH_ALL_CORES):
-        for epoch in range(epochs):
-            orders = {seed: torch.randperm(rows, generator=g) for seed, g in generators.items()}
-            for group in groups:
-                if not records.running[group.members].any():
-                    continue
-                lr = rates.of(group.members)
-                found = group.train_epoch(data, orders, lr, batch_size, should_stop)
-                stopped = len(found) < steps
-                scores = None if stopped else group.evaluate(data)
-                records.note(epoch, group.members, lr, found, lengths, scores)
-                if stopped:
-                    return records.histories
-            if on_epoch is not None:
-                on_epoch(epoch, records.histories)
-            if not records.running.any():
-                break
-            rates.step(records.val_loss[:, epoch])
+    stop = threading.Event()
+
+    def stopping() -> bool:
+        if should_stop is not None and should_stop():
+            stop.set()
+        return stop.is_set()
+
+    with one_thread() as cores:
+        threads = max(1, min(cores, work // _WORK_FOR_A_THREAD))
+        groups = _groups(make_model, data, runs, rates, batch_size, threads)
+        with _crew(threads, stop) as each:
+            for epoch in range(epochs):
+                orders = {
+                    seed: torch.randperm(len(data.x_train), generator=generator)
+                    for seed, generator in generators.items()
+                }
+                running = [g for g in groups if records.running[g.members].any()]
+                results = each(methodcaller("epoch", orders, stopping), running)
+                for group, result in zip(running, results, strict=True):
+                    records.note(epoch, group.members, *result)
+                if stop.is_set():
+                    break
+                if on_epoch is not None:
+                    on_epoch(epoch, records.histories)
+                if not records.running.any():
+                    break
+                rates.step(records.val_loss[:, epoch])
     return records.histories
+
+
+@contextmanager
+def _crew(threads: int, stop: threading.Event) -> Iterator[Callable[..., Iterator[Any]]]:
+    """Give a map() that works on so many items side by side, and stops if its user fails.
+
+    Threads of Python, each with a group to itself, meet once per epoch. Torch's own threads meet
+    at every operation, and where another program takes a core now and then, they were measured
+    to wait for each other ten times as long as they work.
+    """
+    if threads == 1:
+        yield map
+        return
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            yield pool.map
+        except BaseException:
+            stop.set()
+            raise
 
 
 def _checked(runs: Sequence[Run], step_every: str) -> list[Run]:
@@ -197,78 +229,103 @@ class _Group:
         members: their places in the fleet.
     """
 
-    def __init__(self, members: list[int], runs: list[Run], stack: Stack) -> None:
+    def __init__(
+        self,
+        members: list[int],
+        runs: list[Run],
+        stack: Stack,
+        data: Dataset,
+        rates: _Rates,
+        batch_size: int,
+    ) -> None:
         self.members = members
-        self.stack = stack
         self._seeds = [runs[i].seed for i in members]
+        self._stack, self._data, self._rates, self._batch_size = stack, data, rates, batch_size
         self._rule = get_rule(runs[members[0]].optimizer)
         self._memory = [torch.zeros_like(stack.weights) for _ in range(self._rule.memory)]
         self._lr = torch.empty_like(stack.weights)
         self._lr_blocks = [block.flatten(1) for block in stack.blocks(self._lr).values()]
         self._updates = 0
 
-    def train_epoch(
-        self,
-        data: Dataset,
-        orders: Mapping[int, Tensor],
-        lr: np.ndarray,
-        batch_size: int,
-        should_stop: Callable[[], bool] | None,
-    ) -> list[Tensor]:
-        """Make one pass over the data and return each step's losses, shape ``(runs,)``."""
+    def epoch(
+        self, orders: Mapping[int, Tensor], stopping: Callable[[], bool]
+    ) -> tuple[np.ndarray, Tensor, tuple[Tensor, Tensor] | None]:
+        """Make one pass over the data.
+
+        Returns:
+            Rates ``(runs, steps)``, losses ``(runs, steps made)``, and, unless it was stopped,
+            losses and accuracies ``(runs,)`` on the validation set.
+        """
+        rates = self._rates.of(self.members)
+        columns = torch.from_numpy(rates).to(self._lr.dtype).split(1, dim=1)
+        changes = (np.diff(rates, axis=1, prepend=np.nan) != 0).any(axis=0)
         order = torch.stack([orders[seed] for seed in self._seeds])
-        rates = torch.from_numpy(lr).to(self._lr.dtype)
         found: list[Tensor] = []
-        for step, picked in enumerate(order.split(batch_size, dim=1)):
-            if should_stop is not None and should_stop():
+        for step, picked in enumerate(order.split(self._batch_size, dim=1)):
+            if stopping():
                 break
-            if step == 0 or (lr[:, step] != lr[:, step - 1]).any():
+            if changes[step]:
                 for block in self._lr_blocks:
-                    block.copy_(rates[:, step : step + 1])
-            x, y = (
-                part.index_select(0, picked.flatten()).unflatten(0, picked.shape)
-                for part in (data.x_train, data.y_train)
-            )
-            found.append(self.stack.backward(x, y))
-            self._updates += 1
-            self._rule.update(
-                self.stack.weights, self.stack.grads, self._lr, self._memory, self._updates
-            )
+                    block.copy_(columns[step])
+            found.append(self._update(picked))
+        made = torch.stack(found, dim=1) if found else torch.empty(len(rates), 0)
+        return rates, made.double(), self._evaluate() if len(found) == len(columns) else None
+
+    def _update(self, picked: Tensor) -> Tensor:
+        """Take one step on the rows ``picked``, shape ``(runs, batch)``; return the losses."""
+        rows = picked.flatten()
+        x, y = (
+            part.index_select(0, rows).unflatten(0, picked.shape)
+            for part in (self._data.x_train, self._data.y_train)
+        )
+        found = self._stack.backward(x, y)
+        self._updates += 1
+        weights, grads = self._stack.weights, self._stack.grads
+        self._rule.update(weights, grads, self._lr, self._memory, self._updates)
         return found
 
-    def evaluate(self, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
-        """Return losses and accuracies on the validation set, shape ``(runs,)`` each."""
-        self.stack.model.eval()
+    def _evaluate(self) -> tuple[Tensor, Tensor]:
+        data, stack = self._data, self._stack
+        stack.model.eval()
         with torch.no_grad():
-            outputs = self.stack.outputs(data.x_val, shared=True)
+            outputs = stack.outputs(data.x_val, shared=True)
             loss = losses(outputs, data.y_val.expand(len(self.members), *data.y_val.shape))
             accuracy = torch.full_like(loss, torch.nan)
             if data.is_classification:
-                # max() finds the same class as argmax(), many times faster
+                # max() finds the class that argmax() finds, several times faster.
                 right = outputs.movedim(2, 1).max(1).indices == data.y_val
                 accuracy = right.double().flatten(1).mean(1)
-        self.stack.model.train()
-        return loss.double().numpy(), accuracy.double().numpy()
+        stack.model.train()
+        return loss.double(), accuracy.double()
 
 
-def _groups(make_model: Callable[[], nn.Module], data: Dataset, runs: list[Run]) -> list[_Group]:
+def _groups(
+    make_model: Callable[[], nn.Module],
+    data: Dataset,
+    runs: list[Run],
+    rates: _Rates,
+    batch_size: int,
+    threads: int,
+) -> list[_Group]:
+    """Divide the runs by optimizer, and so that no group is too large and no thread idle."""
     models = {run.seed: seeded(make_model, run.seed) for run in runs}
-    make_stack, most = stack_for(models[runs[0].seed], data)
-    by_optimizer: dict[str, list[int]] = {}
-    for i, run in enumerate(runs):
-        by_optimizer.setdefault(run.optimizer, []).append(i)
-    return [
-        _Group(part, runs, make_stack([models[runs[i].seed] for i in part]))
-        for members in by_optimizer.values()
-        for part in (members[i : i + most] for i in range(0, len(members), most))
-    ]
+    make_stack = stack_for(models[runs[0].seed], data)
+    most = min(_MOST_IN_A_GROUP, math.ceil(len(runs) / threads))
+    groups = []
+    for name in dict.fromkeys(run.optimizer for run in runs):
+        members = [i for i, run in enumerate(runs) if run.optimizer == name]
+        for part in np.array_split(members, math.ceil(len(members) / most)):
+            stack = make_stack([models[runs[i].seed] for i in part])
+            groups.append(_Group(part.tolist(), runs, stack, data, rates, batch_size))
+    return groups
 
 
 class _Records:
     """The histories of a fleet, each a row of some larger arrays."""
 
-    def __init__(self, runs: int, epochs: int, steps: int) -> None:
-        self._lr = np.full((runs, epochs * steps), np.nan)
+    def __init__(self, runs: int, epochs: int, lengths: list[int]) -> None:
+        self._lengths = torch.tensor(lengths)
+        self._lr = np.full((runs, epochs * len(lengths)), np.nan)
         self._train_loss, self.val_loss, self._val_accuracy = np.full((3, runs, epochs), np.nan)
         rows = zip(self._lr, self._train_loss, self.val_loss, self._val_accuracy, strict=True)
         self.histories = [History(*row) for row in rows]
@@ -278,32 +335,30 @@ class _Records:
         self,
         epoch: int,
         members: list[int],
-        lr: np.ndarray,
-        found: list[Tensor],
-        lengths: list[int],
-        scores: tuple[np.ndarray, np.ndarray] | None,
+        rates: np.ndarray,
+        found: Tensor,
+        scores: tuple[Tensor, Tensor] | None,
     ) -> None:
-        """Write down an epoch of a group, or of it the part that was trained.
+        """Write down an epoch of a group: see `_Group.epoch` for the arguments.
 
-        A run ends at its first non-finite loss, though its rows went on being computed: that is
-        looked for here, once per epoch, rather than at each step.
+        A run ends at its first non-finite loss, though its numbers went on being computed; this
+        is looked for here, once per epoch, rather than at each step.
         """
-        if not found:
+        steps, made = len(self._lengths), found.shape[1]
+        if made == 0:
             return
-        done, steps = len(found), len(lengths)
-        weighted = torch.stack(found).double() * torch.tensor(lengths[:done])[:, None]
-        sums = weighted.cumsum(0).numpy()
+        sums = (found * self._lengths[:made]).cumsum(1).numpy()
         for k, i in enumerate(members):
             if not self.running[i]:
                 continue
-            broken = np.flatnonzero(~np.isfinite(sums[:, k]))
-            last = broken[0] if len(broken) else done - 1
-            start = epoch * steps
-            self._lr[i, start : start + last + 1] = lr[k, : last + 1]
-            if len(broken) or scores is not None:
-                self._train_loss[i, epoch] = sums[last, k] / sum(lengths)
-            if not len(broken) and scores is not None:
+            bad = np.flatnonzero(~np.isfinite(sums[k]))
+            last = bad[0] if len(bad) else made - 1
+            self._lr[i, epoch * steps :][: last + 1] = rates[k, : last + 1]
+            if not len(bad) and scores is None:
+                continue
+            self._train_loss[i, epoch] = sums[k, last] / self._lengths.sum().item()
+            if not len(bad):
                 self.val_loss[i, epoch], self._val_accuracy[i, epoch] = (s[k] for s in scores)
-            if len(broken) or (scores is not None and not np.isfinite(self.val_loss[i, epoch])):
+            if len(bad) or not np.isfinite(self.val_loss[i, epoch]):
                 self.histories[i] = replace(self.histories[i], diverged_at=epoch)
                 self.running[i] = False

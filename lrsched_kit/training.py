@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -152,7 +152,7 @@ def train(
     history = History.empty(epochs, steps_per_epoch)
     loss_fn = data.loss_fn
     step = 0
-    with hold_threads():
+    with one_thread():
         model.train()
         for epoch in range(epochs):
             total = 0.0
@@ -229,44 +229,40 @@ def check_shapes(model: nn.Module, data: Dataset) -> None:
         ) from error
 
 
-class _ThreadSetting:
-    """torch's thread count, lent out to whoever trains, and put back when all have ended.
+class _Threads:
+    """torch's thread count, held at one while anybody trains, and put back when all have ended.
 
-    torch gives a new thread the count that was set last, so two trainings that overlap on two
-    threads must not take each other's setting for the process's own.
+    torch gives a new thread the count that was set last, so of two trainings that overlap the
+    second must not take the first one's setting for the process's own.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._borrowers = 0
+        self._holders = 0
         self._own = 1
 
     @contextmanager
-    def hold(self, *, all_cores: bool) -> Iterator[None]:
+    def __call__(self) -> Iterator[int]:
+        """Hold torch to one thread; the ``with`` statement is given the process's own count.
+
+        >>> before = torch.get_num_threads()
+        >>> with one_thread() as count:
+        ...     torch.get_num_threads(), count == before
+        (1, True)
+        >>> torch.get_num_threads() == before
+        True
+        """
         with self._lock:
-            if self._borrowers == 0:
+            if self._holders == 0:
                 self._own = torch.get_num_threads()
-            self._borrowers += 1
-            torch.set_num_threads(self._own if all_cores else 1)
+            self._holders += 1
+            torch.set_num_threads(1)
         try:
-            yield
+            yield self._own
         finally:
             with self._lock:
-                self._borrowers -= 1
+                self._holders -= 1
                 torch.set_num_threads(self._own)
 
 
-_THREADS = _ThreadSetting()
-
-
-def hold_threads(*, all_cores: bool = False) -> AbstractContextManager[None]:
-    """Hold torch to one thread, or to the process's own setting, and put that setting back.
-
-    >>> before = torch.get_num_threads()
-    >>> with hold_threads():
-    ...     torch.get_num_threads()
-    1
-    >>> torch.get_num_threads() == before
-    True
-    """
-    return _THREADS.hold(all_cores=all_cores)
+one_thread = _Threads()
