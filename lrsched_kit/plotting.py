@@ -20,6 +20,8 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
+from PIL import Image
+
 from .stats import mean_and_error
 from .training import History
 
@@ -54,17 +56,37 @@ GRID = {"color": "#e4e4e4", "linewidth": 0.8}
 class KitFigure(Figure):
     """A figure that a notebook shows by itself, without pyplot's global state."""
 
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        FigureCanvasAgg(self).print_png(buffer)
-        return buffer.getvalue()
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        """Draw with twice the pixels that it takes up, for projectors and fine screens."""
+        width = round(self.get_figwidth() * self.dpi)
+        dpi = self.dpi
+        self.dpi = 2 * dpi
+        canvas = FigureCanvasAgg(self)
+        canvas.draw()
+        self.dpi = dpi
+        return palette_png(canvas, colors=128, compress_level=9), {"width": width}
+
+
+def palette_png(canvas: FigureCanvasAgg, *, colors: int, compress_level: int) -> bytes:
+    """Encode what was drawn with few colours: a quarter of the bytes, and faster than all colours.
+
+    Lines and text on white need no more than 64 or so, their smoothed edges included.
+    """
+    size = canvas.get_width_height(physical=True)
+    frame = Image.frombuffer("RGBA", size, canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
+    palette = frame.convert("RGB").quantize(
+        colors, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+    )
+    buffer = io.BytesIO()
+    palette.save(buffer, "png", compress_level=compress_level)
+    return buffer.getvalue()
 
 
 def new_axes(columns: int = 1, size: tuple[float, float] | None = None) -> list[Axes]:
     """Make a figure with so many axes side by side; ``size`` is in inches."""
     figure = KitFigure(
         figsize=size or ((6.4, 3.6) if columns == 1 else (4.8 * columns, 3.6)),
-        dpi=120,
+        dpi=100,
         layout="constrained",
     )
     return list(np.atleast_1d(figure.subplots(1, columns)))

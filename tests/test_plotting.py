@@ -1,5 +1,8 @@
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from lrsched_kit import SCHEDULES, History, plot_histories, plot_rates
 from lrsched_kit.plotting import STYLES, new_axes, nice_ceiling, style_of
@@ -67,7 +70,8 @@ def test_a_diverged_run_is_named_in_the_legend():
 
 
 def test_a_notebook_shows_the_figure_as_a_picture():
-    assert plot_rates({"StepLR": np.ones(3)}).figure._repr_png_().startswith(b"\x89PNG")
+    png, metadata = plot_rates({"StepLR": np.ones(3)}).figure._repr_png_()
+    assert Image.open(io.BytesIO(png)).width == 2 * metadata["width"]
 
 
 def test_labels_without_a_schedule_take_spare_styles():
