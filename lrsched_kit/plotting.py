@@ -19,7 +19,6 @@ from matplotlib.ticker import (
     NullFormatter,
     NullLocator,
 )
-
 from PIL import Image
 
 from .stats import mean_and_error
@@ -63,8 +62,9 @@ class KitFigure(Figure):
         self.dpi = 2 * dpi
         canvas = FigureCanvasAgg(self)
         canvas.draw()
+        png = palette_png(canvas, colors=128, compress_level=9)
         self.dpi = dpi
-        return palette_png(canvas, colors=128, compress_level=9), {"width": width}
+        return png, {"width": width}
 
 
 def palette_png(canvas: FigureCanvasAgg, *, colors: int, compress_level: int) -> bytes:
@@ -72,8 +72,9 @@ def palette_png(canvas: FigureCanvasAgg, *, colors: int, compress_level: int) ->
 
     Lines and text on white need no more than 64 or so, their smoothed edges included.
     """
-    size = canvas.get_width_height(physical=True)
-    frame = Image.frombuffer("RGBA", size, canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
+    pixels = canvas.buffer_rgba()
+    height, width, _ = pixels.shape
+    frame = Image.frombuffer("RGBA", (width, height), pixels, "raw", "RGBA", 0, 1)
     palette = frame.convert("RGB").quantize(
         colors, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
     )
@@ -145,7 +146,8 @@ def short_number(value: float) -> str:
     """
     if value == 0 or abs(value) >= 0.001:
         return f"{value:.4g}"
-    return f"{value:.2g}".replace("e-0", "e-")
+    digits, power = f"{value:.1e}".split("e")
+    return f"{float(digits):g}e{int(power)}"
 
 
 def plot_rates(
