@@ -47,16 +47,16 @@ def check_batchable(model: nn.Module, data: Dataset) -> None:
                 raise ValueError(_refusal(model, name, hint))
     _check_parameters(model)
     check_shapes(model, data)
-    _check_labels(model, data)
+    if data.is_classification:
+        _check_labels(model, data)
+    _check_buffers(model, data)
     _try(model, data)
 
 
 def _refusal(model: nn.Module, name: str, hint: str) -> str:
-    part = f"module {name!r} ({type(model.get_submodule(name)).__name__})" if name else "a forward"
-    return (
-        "make_model must return a model that can be batched, got "
-        f"{type(model).__name__} with {part}: {hint}."
-    )
+    part = f" with module {name!r} ({type(model.get_submodule(name)).__name__})" if name else ""
+    got = type(model).__name__ + part
+    return f"make_model must return a model that can be batched, got {got}: {hint}."
 
 
 def _check_parameters(model: nn.Module) -> None:
@@ -68,30 +68,33 @@ def _check_parameters(model: nn.Module) -> None:
 
 def _check_labels(model: nn.Module, data: Dataset) -> None:
     with torch.no_grad():
-        shape = tuple(model(data.x_train[:1]).shape[1:])
+        classes = model(data.x_train[:1]).shape[1]
     for part in ("train", "val"):
         y = getattr(data, f"y_{part}")
-        if not data.is_classification:
-            if tuple(y.shape[1:]) != shape:
-                raise ValueError(
-                    f"y_{part} must have rows shaped like the model's outputs, {shape}, "
-                    f"got {tuple(y.shape[1:])}."
-                )
-        elif y.min() < 0 or y.max() >= shape[0]:
+        if y.min() < 0 or y.max() >= classes:
             raise ValueError(
-                f"y_{part} must hold classes from 0 to {shape[0] - 1}, as many as the model has "
+                f"y_{part} must hold classes from 0 to {classes - 1}, as many as the model has "
                 f"outputs, got {int(y.min())} to {int(y.max())}."
             )
 
 
+def _check_buffers(model: nn.Module, data: Dataset) -> None:
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    with torch.no_grad():
+        model(data.x_train[:2])
+    for name, buffer in model.named_buffers():
+        if not torch.equal(buffer, before[name]):
+            hint = f"it changes its buffer {name!r} as it runs; leave that out"
+            raise ValueError(_refusal(model, name.rpartition(".")[0], hint))
+
+
 def _try(model: nn.Module, data: Dataset) -> None:
-    """Take a batched step of two copies; the models are made for this and thrown away."""
+    """Take a batched step of two copies; the model is made for this and thrown away."""
     inside: list[str] = []  # the modules that are running, outermost first
 
     def leave(*_: object) -> None:
         inside.pop()
 
-    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
     for name, module in model.named_modules():
         module.register_forward_pre_hook(lambda *_, name=name: inside.append(name))
         module.register_forward_hook(leave)
@@ -102,9 +105,3 @@ def _try(model: nn.Module, data: Dataset) -> None:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         where = inside[-1] if inside else ""
         raise ValueError(_refusal(model, where, f"{_OTHERWISE} (torch: {reason})")) from error
-    for name, buffer in model.named_buffers():
-        if not torch.equal(buffer, before[name]):
-            where = name.rpartition(".")[0]
-            raise ValueError(
-                _refusal(model, where, f"it changes its buffer {name!r} as it runs; leave that out")
-            )

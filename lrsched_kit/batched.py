@@ -70,7 +70,12 @@ class Stack:
     def __init__(self, models: Sequence[nn.Module]) -> None:
         # A copy: stacks that train side by side must not hold the same module.
         self.model = copy.deepcopy(models[0])
-        params, self._buffers = stack_module_state(list(models))
+        try:
+            params, self._buffers = stack_module_state(list(models))
+        except (RuntimeError, KeyError) as error:
+            raise ValueError(
+                f"make_model must return models of one architecture for all seeds, got {error}."
+            ) from error
         self._shapes = {name: p.shape for name, p in params.items() if p.requires_grad}
         self.weights = torch.cat([params[name].detach().flatten() for name in self._shapes])
         self.grads = torch.zeros_like(self.weights)
@@ -123,7 +128,6 @@ class LinearStack(Stack):
         self._layers = [(weights[f"{n}.weight"], weights[f"{n}.bias"].unsqueeze(2)) for n in layers]
         self._layer_grads = [(grads[f"{n}.weight"], grads[f"{n}.bias"]) for n in layers]
 
-    @torch.no_grad()
     def _activations(self, x: Tensor) -> list[Tensor]:
         """Return what each layer is given, and last the outputs."""
         found = [x.mT]
@@ -138,7 +142,6 @@ class LinearStack(Stack):
         count = len(self._layers[0][0])
         return self._activations(x.expand(count, -1, -1) if shared else x)[-1].mT
 
-    @torch.no_grad()
     def backward(self, x: Tensor, y: Tensor) -> Tensor:
         """Fill `grads` and return the losses: see `Stack.backward`."""
         *given, out = self._activations(x)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from operator import methodcaller
 from typing import Any
 
@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from .batchable import check_batchable
-from .batched import Stack, losses, multiplications, stack_for
+from .batched import multiplications, stack_for
 from .data import Dataset
 from .models import seeded
 from .optimizers import get_rule, make_optimizer
+from .runs import Group, Rates, Run
 from .schedules import check_number, get_schedule
 from .training import History, check_step_every, one_thread
 
@@ -29,26 +30,6 @@ _MOST_RUNS = 1024
 _MOST_IN_A_GROUP = 64  # more runs at once gain nothing, and fill caches and memory
 # Another thread pays for each so many multiplications in a forward step of the fleet (measured).
 _WORK_FOR_A_THREAD = 4_000_000
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training run of a fleet.
-
-    Attributes:
-        schedule: a name in `SCHEDULES`.
-        params: the schedule's own; those left out take the row's defaults.
-        base_lr: the optimizer's initial rate.
-        optimizer: ``"sgd"``, ``"momentum"``, ``"adam"`` or ``"adamw"``: see `make_optimizer`.
-        seed: of the initial weights, ``seeded(make_model, seed)``, and of the batch order,
-            ``train(..., seed=seed)``.
-    """
-
-    schedule: str
-    params: Mapping[str, float] = field(default_factory=dict)
-    base_lr: float = 0.1
-    optimizer: str = "momentum"
-    seed: int = 0
 
 
 def train_many(
@@ -104,7 +85,7 @@ def train_many(
     batch_size = int(check_number("batch_size", batch_size, integer=True))
     runs = _checked(runs, step_every)
     lengths = [len(part) for part in data.x_train.split(batch_size)]
-    rates = _Rates(runs, epochs, len(lengths), step_every)
+    rates = Rates(runs, epochs, len(lengths), step_every)
     probe = seeded(make_model, runs[0].seed)
     check_batchable(probe, data)
     work = len(runs) * multiplications(probe, data.x_train[:batch_size])
@@ -177,136 +158,14 @@ def _checked(runs: Sequence[Run], step_every: str) -> list[Run]:
     return checked
 
 
-class _Rates:
-    """What torch's schedulers say, epoch by epoch; runs that must agree share one scheduler."""
-
-    def __init__(self, runs: list[Run], epochs: int, steps: int, step_every: str) -> None:
-        self._steps = steps
-        self._keys: list[Hashable] = []
-        self._sources: dict[Hashable, Generator[np.ndarray, float, None]] = {}
-        for i, run in enumerate(runs):
-            own = i if get_schedule(run.schedule).metric_driven else None
-            key = (run.schedule, *sorted(run.params.items()), run.base_lr, run.optimizer, own)
-            if key not in self._sources:
-                self._sources[key] = _scheduler(run, epochs, steps, step_every)
-            self._keys.append(key)
-        self._now = {key: next(source) for key, source in self._sources.items()}
-
-    def of(self, members: list[int]) -> np.ndarray:
-        """Return this epoch's rates of some runs, shape ``(runs, steps)``."""
-        return np.stack([np.broadcast_to(self._now[self._keys[i]], self._steps) for i in members])
-
-    def step(self, val_loss: np.ndarray) -> None:
-        """Go on to the next epoch; each scheduler that asks is told its run's loss."""
-        told = dict(zip(self._keys, val_loss.tolist(), strict=True))
-        self._now = {key: source.send(told[key]) for key, source in self._sources.items()}
-
-
-def _scheduler(
-    run: Run, epochs: int, steps: int, step_every: str
-) -> Generator[np.ndarray, float, None]:
-    """Yield each epoch's rates, one or one per batch, and be sent its validation loss."""
-    schedule = get_schedule(run.schedule)
-    per_epoch = steps if step_every == "batch" else 1
-    optimizer = make_optimizer(run.optimizer, [torch.zeros((), requires_grad=True)], run.base_lr)
-    scheduler = schedule.build(optimizer, total_steps=epochs * per_epoch, **run.params)
-    optimizer.step()  # torch warns of a scheduler whose optimizer has never stepped
-    while True:
-        rates = np.empty(per_epoch)
-        for step in range(per_epoch):
-            rates[step] = optimizer.param_groups[0]["lr"]
-            if step_every == "batch":
-                scheduler.step()
-        val_loss = yield rates
-        if step_every == "epoch":
-            scheduler.step(*([val_loss] if schedule.metric_driven else []))
-
-
-class _Group:
-    """Runs of one optimizer whose weights are one stack.
-
-    Attributes:
-        members: their places in the fleet.
-    """
-
-    def __init__(
-        self,
-        members: list[int],
-        runs: list[Run],
-        stack: Stack,
-        data: Dataset,
-        rates: _Rates,
-        batch_size: int,
-    ) -> None:
-        self.members = members
-        self._seeds = [runs[i].seed for i in members]
-        self._stack, self._data, self._rates, self._batch_size = stack, data, rates, batch_size
-        self._rule = get_rule(runs[members[0]].optimizer)
-        self._memory = [torch.zeros_like(stack.weights) for _ in range(self._rule.memory)]
-        self._lr = torch.empty_like(stack.weights)
-        self._lr_blocks = [block.flatten(1) for block in stack.blocks(self._lr).values()]
-        self._updates = 0
-
-    def epoch(
-        self, orders: Mapping[int, Tensor], stopping: Callable[[], bool]
-    ) -> tuple[np.ndarray, Tensor, tuple[Tensor, Tensor] | None]:
-        """Make one pass over the data.
-
-        Returns:
-            Rates ``(runs, steps)``, losses ``(runs, steps made)``, and, unless it was stopped,
-            losses and accuracies ``(runs,)`` on the validation set.
-        """
-        rates = self._rates.of(self.members)
-        columns = torch.from_numpy(rates).to(self._lr.dtype).split(1, dim=1)
-        changes = (np.diff(rates, axis=1, prepend=np.nan) != 0).any(axis=0)
-        order = torch.stack([orders[seed] for seed in self._seeds])
-        found: list[Tensor] = []
-        for step, picked in enumerate(order.split(self._batch_size, dim=1)):
-            if stopping():
-                break
-            if changes[step]:
-                for block in self._lr_blocks:
-                    block.copy_(columns[step])
-            found.append(self._update(picked))
-        made = torch.stack(found, dim=1) if found else torch.empty(len(rates), 0)
-        return rates, made.double(), self._evaluate() if len(found) == len(columns) else None
-
-    def _update(self, picked: Tensor) -> Tensor:
-        """Take one step on the rows ``picked``, shape ``(runs, batch)``; return the losses."""
-        rows = picked.flatten()
-        x, y = (
-            part.index_select(0, rows).unflatten(0, picked.shape)
-            for part in (self._data.x_train, self._data.y_train)
-        )
-        found = self._stack.backward(x, y)
-        self._updates += 1
-        weights, grads = self._stack.weights, self._stack.grads
-        self._rule.update(weights, grads, self._lr, self._memory, self._updates)
-        return found
-
-    def _evaluate(self) -> tuple[Tensor, Tensor]:
-        data, stack = self._data, self._stack
-        stack.model.eval()
-        with torch.no_grad():
-            outputs = stack.outputs(data.x_val, shared=True)
-            loss = losses(outputs, data.y_val.expand(len(self.members), *data.y_val.shape))
-            accuracy = torch.full_like(loss, torch.nan)
-            if data.is_classification:
-                # max() finds the class that argmax() finds, several times faster.
-                right = outputs.movedim(2, 1).max(1).indices == data.y_val
-                accuracy = right.double().flatten(1).mean(1)
-        stack.model.train()
-        return loss.double(), accuracy.double()
-
-
 def _groups(
     make_model: Callable[[], nn.Module],
     data: Dataset,
     runs: list[Run],
-    rates: _Rates,
+    rates: Rates,
     batch_size: int,
     threads: int,
-) -> list[_Group]:
+) -> list[Group]:
     """Divide the runs by optimizer, and so that no group is too large and no thread idle."""
     models = {run.seed: seeded(make_model, run.seed) for run in runs}
     make_stack = stack_for(models[runs[0].seed], data)
@@ -316,7 +175,7 @@ def _groups(
         members = [i for i, run in enumerate(runs) if run.optimizer == name]
         for part in np.array_split(members, math.ceil(len(members) / most)):
             stack = make_stack([models[runs[i].seed] for i in part])
-            groups.append(_Group(part.tolist(), runs, stack, data, rates, batch_size))
+            groups.append(Group(part.tolist(), runs, stack, data, rates, batch_size))
     return groups
 
 
@@ -339,7 +198,7 @@ class _Records:
         found: Tensor,
         scores: tuple[Tensor, Tensor] | None,
     ) -> None:
-        """Write down an epoch of a group: see `_Group.epoch` for the arguments.
+        """Write down an epoch of a group: see `Group.epoch` for the arguments.
 
         A run ends at its first non-finite loss, though its numbers went on being computed; this
         is looked for here, once per epoch, rather than at each step.

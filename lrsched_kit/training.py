@@ -219,8 +219,10 @@ def check_shapes(model: nn.Module, data: Dataset) -> None:
     """Try the model on one row, so that a mismatch is told in words and before training."""
     try:
         with torch.no_grad():
-            output = model(data.x_train[:1])
-            data.loss_fn(output, data.y_train[:1])
+            output, y = model(data.x_train[:1]), data.y_train[:1]
+            if not data.is_classification and output.shape != y.shape:
+                raise RuntimeError(f"its outputs have shape {tuple(output.shape[1:])}")
+            data.loss_fn(output, y)
     except (RuntimeError, IndexError) as error:
         raise ValueError(
             f"model must fit data {data.name!r} (inputs of shape "

@@ -1,0 +1,498 @@
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from lrsched_kit import fleet
+from lrsched_kit.batched import LinearStack, Stack, linear_layers, stack_for
+from lrsched_kit.data import load_digits, toy_regression
+from lrsched_kit.fleet import Run, make_optimizer, train_many
+from lrsched_kit.models import MLP, SimpleNet, seeded
+from lrsched_kit.schedules import SCHEDULES, get_schedule
+from lrsched_kit.training import one_thread, train
+
+DIGITS = load_digits()
+PRECISE = DIGITS.to(torch.float64)
+SMALL = replace(DIGITS, x_train=DIGITS.x_train[:100], y_train=DIGITS.y_train[:100])
+
+
+def mlp():
+    return MLP().double()
+
+
+def tanh_net():
+    return nn.Sequential(nn.Linear(64, 16), nn.Tanh(), nn.Linear(16, 10)).double()
+
+
+class ConvNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.norm = nn.GroupNorm(2, 4)
+        self.out = nn.Linear(36, 10)
+
+    def forward(self, x):
+        x = torch.relu(self.norm(self.conv(x.unflatten(-1, (1, 8, 8)))))
+        return self.out(nn.functional.max_pool2d(x, 2).flatten(-3))
+
+
+def conv_net():
+    return ConvNet().double()
+
+
+def one_by_one(make_model, data, runs, *, epochs, batch_size=16, step_every="epoch"):
+    """What the plain loop does with torch's own optimizers: the truth for every test here."""
+    steps = -(-len(data.x_train) // batch_size) if step_every == "batch" else 1
+    histories = []
+    for run in runs:
+        model = seeded(make_model, run.seed)
+        optimizer = make_optimizer(run.optimizer, model.parameters(), run.base_lr)
+        build = get_schedule(run.schedule).build
+        scheduler = build(optimizer, total_steps=epochs * steps, **run.params)
+        options = {"batch_size": batch_size, "seed": run.seed, "step_every": step_every}
+        histories.append(train(model, data, optimizer, scheduler, epochs=epochs, **options))
+    return histories
+
+
+def assert_equal(histories, expected):
+    for mine, truth in zip(histories, expected, strict=True):
+        np.testing.assert_array_equal(mine.lr, truth.lr)
+        np.testing.assert_allclose(mine.train_loss, truth.train_loss, rtol=1e-9)
+        np.testing.assert_allclose(mine.val_loss, truth.val_loss, rtol=1e-9)
+        np.testing.assert_array_equal(mine.val_accuracy, truth.val_accuracy)
+        assert mine.diverged_at == truth.diverged_at
+
+
+def assert_same_bits(histories, expected):
+    for mine, other in zip(histories, expected, strict=True):
+        for name in ("lr", "train_loss", "val_loss", "val_accuracy"):
+            np.testing.assert_array_equal(getattr(mine, name), getattr(other, name))
+
+
+# Equal to the plain loop
+
+
+@pytest.mark.parametrize("make_model", [mlp, tanh_net])
+def test_a_mixed_fleet_does_what_the_plain_loop_does(make_model):
+    runs = [
+        Run("Constant", optimizer="sgd", seed=3),
+        Run("StepLR", {"step_size": 3, "gamma": 0.5}),
+        Run("ReduceLROnPlateau", {"patience": 0, "factor": 0.5}, seed=1),
+        Run("CosineAnnealingLR", {"T_max": 7}, 0.01, "adam", 1),
+        Run("ExponentialLR", {}, 0.01, "adamw", 2),
+    ]
+    options = {"epochs": 20, "batch_size": 32}
+    assert_equal(
+        train_many(make_model, PRECISE, runs, **options),
+        one_by_one(make_model, PRECISE, runs, **options),
+    )
+
+
+@st.composite
+def any_run(draw, step_every):
+    names = [n for n, s in SCHEDULES.items() if step_every == "epoch" or not s.metric_driven]
+    schedule = get_schedule(draw(st.sampled_from(names)))
+    params = {
+        p.name: draw(
+            st.integers(int(p.low), int(p.high)) if p.integer else st.floats(p.low, p.high)
+        )
+        for p in schedule.params
+        if draw(st.booleans())
+    }
+    optimizer = draw(st.sampled_from(["sgd", "momentum", "adam", "adamw"]))
+    largest = 0.3 if optimizer in ("sgd", "momentum") else 0.01
+    base_lr = draw(st.floats(1e-4, largest))
+    return Run(schedule.name, params, base_lr, optimizer, draw(st.integers(0, 5)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_any_fleet_does_what_the_plain_loop_does(data):
+    step_every = data.draw(st.sampled_from(["epoch", "batch"]))
+    runs = data.draw(st.lists(any_run(step_every), min_size=1, max_size=6))
+    options = {
+        "epochs": data.draw(st.integers(1, 3)),
+        "batch_size": data.draw(st.integers(60, 1500)),
+        "step_every": step_every,
+    }
+    make_model = data.draw(st.sampled_from([mlp, tanh_net, conv_net]))
+    assert_equal(
+        train_many(make_model, PRECISE, runs, **options),
+        one_by_one(make_model, PRECISE, runs, **options),
+    )
+
+
+@pytest.mark.parametrize("make_model", [SimpleNet, lambda: nn.Linear(10, 2)])
+def test_a_regression_does_what_the_plain_loop_does(make_model):
+    def precise():
+        return make_model().double()
+
+    runs = [Run("StepLR", seed=seed) for seed in range(3)]
+    data, options = toy_regression().to(torch.float64), {"epochs": 10, "batch_size": 7}
+    assert_equal(
+        train_many(precise, data, runs, **options), one_by_one(precise, data, runs, **options)
+    )
+
+
+def test_frozen_parameters_stay_frozen():
+    def half_frozen():
+        model = mlp()
+        model.fc1.weight.requires_grad_(False)
+        return model
+
+    runs, options = [Run("Constant", optimizer="adamw", base_lr=0.01)], {"epochs": 2}
+    assert_equal(
+        train_many(half_frozen, PRECISE, runs, **options),
+        one_by_one(half_frozen, PRECISE, runs, **options),
+    )
+
+
+def test_tied_parameters_stay_tied():
+    def tied():
+        model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64))
+        model[2].weight = model[0].weight
+        return model.double()
+
+    runs, options = [Run("Constant", seed=seed) for seed in range(2)], {"epochs": 2}
+    assert_equal(
+        train_many(tied, PRECISE, runs, **options), one_by_one(tied, PRECISE, runs, **options)
+    )
+
+
+# Runs are kept apart
+
+
+@pytest.mark.parametrize("make_model", [MLP, ConvNet, lambda: tanh_net().float()])
+def test_a_diverging_run_leaves_the_others_alone_to_the_bit(make_model):
+    sound = [Run("StepLR", seed=seed) for seed in range(5)]
+    fleet_with = [*sound[:2], Run("Constant", base_lr=1e38), *sound[2:]]
+    histories = train_many(make_model, DIGITS, fleet_with, epochs=3, batch_size=50)
+    diverged = histories.pop(2)
+    assert diverged.diverged_at == 0
+    assert_same_bits(histories, train_many(make_model, DIGITS, sound, epochs=3, batch_size=50))
+
+
+@pytest.mark.parametrize("base_lr", [1e30, 1e200, 300.0])
+def test_a_diverging_run_is_recorded_as_the_plain_loop_records_it(base_lr):
+    runs = [Run("StepLR", base_lr=base_lr, optimizer="sgd"), Run("StepLR")]
+    mine, sound = train_many(mlp, PRECISE, runs, epochs=3, batch_size=300)
+    (truth,) = one_by_one(mlp, PRECISE, runs[:1], epochs=3, batch_size=300)
+    assert mine.diverged_at == truth.diverged_at
+    np.testing.assert_array_equal(mine.lr, truth.lr)
+    np.testing.assert_array_equal(np.isnan(mine.train_loss), np.isnan(truth.train_loss))
+    np.testing.assert_array_equal(np.isnan(mine.val_loss), np.isnan(truth.val_loss))
+    assert sound.diverged_at is None
+
+
+def test_when_all_have_diverged_training_ends():
+    seen = []
+    runs = [Run("Constant", base_lr=1e30, seed=seed) for seed in range(2)]
+    train_many(MLP, SMALL, runs, epochs=9, on_epoch=lambda epoch, _: seen.append(epoch))
+    assert seen == [0]
+
+
+@pytest.mark.parametrize("make_model", [MLP, lambda: tanh_net().float()])
+def test_groups_side_by_side_give_the_same_bits(monkeypatch, make_model):
+    runs = [Run("StepLR", seed=seed % 3, optimizer=("sgd", "adam")[seed % 2]) for seed in range(6)]
+    alone = train_many(make_model, DIGITS, runs, epochs=2)
+    monkeypatch.setattr(fleet, "_WORK_FOR_A_THREAD", 1)
+    assert_same_bits(train_many(make_model, DIGITS, runs, epochs=2), alone)
+
+
+def test_a_thousand_runs_come_back_in_order():
+    runs = [Run("Constant", base_lr=0.001 * (i + 1), seed=i % 2) for i in range(1024)]
+    histories = train_many(SimpleNet, toy_regression(), runs, epochs=1)
+    assert [h.lr[0] for h in histories] == [run.base_lr for run in runs]
+
+
+# Watching and stopping
+
+
+def test_on_epoch_sees_every_run_as_far_as_it_is_trained():
+    finished = []
+    runs = [Run("Constant", seed=seed) for seed in range(3)]
+    train_many(
+        MLP,
+        SMALL,
+        runs,
+        epochs=3,
+        on_epoch=lambda epoch, histories: finished.append([h.finished for h in histories]),
+    )
+    assert finished == [[1] * 3, [2] * 3, [3] * 3]
+
+
+def test_should_stop_ends_within_one_update():
+    asked = []
+
+    def should_stop():
+        asked.append(None)
+        return len(asked) == 10  # the third update of the second epoch
+
+    runs = [Run("Constant", seed=seed) for seed in range(2)]
+    histories = train_many(MLP, SMALL, runs, epochs=5, batch_size=16, should_stop=should_stop)
+    assert len(asked) == 10
+    for history in histories:
+        assert np.isfinite(history.lr).sum() == 9
+        assert np.isfinite(history.train_loss).tolist() == [True, False, False, False, False]
+        assert history.finished == 1
+
+
+def test_should_stop_ends_all_groups_side_by_side(monkeypatch):
+    monkeypatch.setattr(fleet, "_WORK_FOR_A_THREAD", 1)
+    runs = [Run("Constant", seed=seed) for seed in range(4)]
+    histories = train_many(MLP, SMALL, runs, epochs=5, should_stop=lambda: True)
+    assert all(np.isnan(history.lr).all() for history in histories)
+
+
+@pytest.mark.parametrize("work", [1, 10**9])
+def test_an_error_in_a_callback_comes_out(monkeypatch, work):
+    monkeypatch.setattr(fleet, "_WORK_FOR_A_THREAD", work)
+
+    def should_stop():
+        raise KeyError("my own mistake")
+
+    with pytest.raises(KeyError, match="my own mistake"):
+        train_many(MLP, SMALL, [Run("Constant")] * 4, epochs=1, should_stop=should_stop)
+
+
+# Threads
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("work", [1, 10**9])
+def test_the_thread_setting_is_put_back(monkeypatch, work):
+    monkeypatch.setattr(fleet, "_WORK_FOR_A_THREAD", work)
+    inside = []
+    runs = [Run("Constant", seed=seed) for seed in range(4)]
+    train_many(
+        MLP, SMALL, runs, epochs=1, on_epoch=lambda *_: inside.append(torch.get_num_threads())
+    )
+    assert inside == [1]
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_overlapping_trainings_put_the_setting_back():
+    seen = []
+
+    def work():
+        with one_thread() as own:
+            seen.append(own)
+
+    with one_thread():
+        worker = threading.Thread(target=work)
+        worker.start()
+        worker.join()
+    check = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    check.start()
+    check.join()
+    assert seen == [2, 2]
+
+
+def test_it_may_be_called_on_a_worker_thread():
+    found = []
+    runs = [Run("StepLR"), Run("Constant", seed=1)]
+    worker = threading.Thread(target=lambda: found.extend(train_many(MLP, SMALL, runs, epochs=2)))
+    worker.start()
+    worker.join()
+    assert_same_bits(found, train_many(MLP, SMALL, runs, epochs=2))
+
+
+def test_random_numbers_of_others_are_left_alone():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    train_many(MLP, SMALL, [Run("Constant")], epochs=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+# Which way a model takes
+
+
+class Skip(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(64, 64), nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.fc2(torch.relu(self.fc1(x)) + x)
+
+
+class OnlyWhenTraining(MLP):
+    def forward(self, x):
+        return super().forward(x) if self.training else self.fc2(self.fc1(x).relu().relu())
+
+
+@pytest.mark.parametrize("model", [MLP(), SimpleNet(), nn.Sequential(nn.Linear(64, 10))])
+def test_linear_layers_and_relus_take_the_fast_way(model):
+    assert linear_layers(model)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Skip(),
+        OnlyWhenTraining(),
+        nn.Sequential(nn.Linear(64, 32, bias=False), nn.ReLU(), nn.Linear(32, 10)),
+        nn.Sequential(nn.Linear(64, 32), nn.Linear(32, 10)),
+        nn.Sequential(nn.Linear(64, 32), nn.Sigmoid(), nn.Linear(32, 10)),
+        nn.Sequential(nn.Linear(64, 10), nn.ReLU()),
+    ],
+)
+def test_others_take_the_general_way(model):
+    assert linear_layers(model) == []
+
+
+def test_a_hook_is_not_skipped():
+    model = MLP()
+    model.fc1.register_forward_hook(lambda module, args, output: output * 2)
+    assert stack_for(model, DIGITS) is Stack
+
+
+def test_both_ways_give_the_same_gradients():
+    models = [mlp(), mlp()]
+    general, fast = Stack(models), LinearStack(models, ["fc1", "fc2"])
+    x, y = PRECISE.x_train[:60].view(2, 30, 64), PRECISE.y_train[:60].view(2, 30)
+    torch.testing.assert_close(fast.backward(x, y), general.backward(x, y))
+    torch.testing.assert_close(fast.grads, general.grads)
+
+
+# What is refused, and in which words
+
+
+class Branch(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x):
+        y = self.fc(x)
+        return y if y.sum() > 0 else -y
+
+
+class Noise(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.fc(x + torch.randn_like(x))
+
+
+class Counter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(64, 10)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls.add_(1)
+        return self.fc(x)
+
+
+class Rows(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.out = nn.LSTM(8, 4, batch_first=True), nn.Linear(4, 10)
+
+    def forward(self, x):
+        return self.out(self.lstm(x.unflatten(-1, (8, 8)))[0][:, -1])
+
+
+@pytest.mark.parametrize(
+    ("make_model", "words"),
+    [
+        (lambda: nn.Sequential(nn.Linear(64, 10), nn.BatchNorm1d(10)), "'1' .BatchNorm1d.*Group"),
+        (lambda: nn.Sequential(nn.Dropout(0.1), nn.Linear(64, 10)), "'0' .Dropout.*leave it out"),
+        (Rows, "'lstm' .LSTM.*write its cell out"),
+        (Branch, "Branch.*branches on the data.*control flow"),
+        (lambda: nn.Sequential(nn.ReLU(), Branch()), "module '1' .Branch.*control flow"),
+        (Noise, "Noise.*random"),
+        (Counter, "Counter.*'calls'"),
+        (lambda: torch.tensor(1), "torch.nn.Module, got tensor"),
+        (lambda: nn.ReLU(), "nothing to train"),
+        (lambda: nn.Linear(10, 10), "model must fit data 'digits'"),
+        (lambda: nn.Linear(64, 9), "y_train must hold classes from 0 to 8.*got 0 to 9"),
+        (lambda: nn.Linear(64, 10).double(), "model must fit data 'digits'"),
+    ],
+)
+def test_a_model_that_cannot_be_batched_is_refused_by_name(make_model, words):
+    with pytest.raises(ValueError, match=words):
+        train_many(make_model, DIGITS, [Run("Constant")], epochs=1)
+
+
+def test_targets_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"labels of shape \(2,\).*outputs have shape \(3,\)"):
+        train_many(lambda: nn.Linear(10, 3), toy_regression(), [Run("Constant")], epochs=1)
+
+
+def test_models_of_different_shapes_are_refused():
+    sizes = iter([32, 32, 16, 16])
+
+    def growing():
+        size = next(sizes)
+        return nn.Sequential(nn.Linear(64, size), nn.ReLU(), nn.Linear(size, 10))
+
+    with pytest.raises(ValueError, match="make_model must return models of one architecture"):
+        train_many(growing, DIGITS, [Run("Constant"), Run("Constant", seed=1)], epochs=1)
+
+
+GOOD = {"epochs": 1, "runs": [Run("Constant")]}
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"runs": []}, "runs must hold 1 to 1024 runs, got 0"),
+        ({"runs": [Run("Constant")] * 1025}, "runs must hold 1 to 1024 runs, got 1025"),
+        ({"epochs": 0}, "epochs must be a positive integer, got 0"),
+        ({"batch_size": 2.5}, "batch_size must be a positive integer, got 2.5"),
+        ({"step_every": "step"}, "step_every must be 'epoch' or 'batch', got 'step'"),
+        ({"runs": [Run("StepLr")]}, r"runs\[0\]: .*did you mean 'StepLR'"),
+        ({"runs": [Run("StepLR", {"gama": 1})]}, r"runs\[0\]: .*did you mean 'gamma'"),
+        ({"runs": [Run("StepLR", {"gamma": -1})]}, "gamma must be a positive number, got -1"),
+        ({"runs": [Run("Constant", base_lr=0)]}, "base_lr must be a positive number, got 0"),
+        ({"runs": [Run("Constant", optimizer="adma")]}, "did you mean 'adam'"),
+        ({"runs": [Run("Constant", seed=0.5)]}, "seed must be a non-negative integer, got 0.5"),
+        (
+            {"runs": [Run("ReduceLROnPlateau")], "step_every": "batch"},
+            "step_every must be 'epoch' for ReduceLROnPlateau",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words(bad, words):
+    with pytest.raises(ValueError, match=words):
+        train_many(MLP, DIGITS, **(GOOD | bad))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("sgd", torch.optim.SGD),
+        ("momentum", torch.optim.SGD),
+        ("adam", torch.optim.Adam),
+        ("adamw", torch.optim.AdamW),
+    ],
+)
+def test_make_optimizer_makes_torchs_own(name, expected):
+    optimizer = make_optimizer(name, nn.Linear(1, 1).parameters(), 0.2)
+    assert type(optimizer) is expected
+    assert optimizer.param_groups[0]["lr"] == 0.2
+
+
+def test_make_optimizer_refuses_a_rate_of_zero():
+    with pytest.raises(ValueError, match="lr must be a positive number, got 0"):
+        make_optimizer("sgd", nn.Linear(1, 1).parameters(), 0)
