@@ -11,12 +11,14 @@ from typing import Any
 import ipywidgets as widgets
 from torch import nn
 
+from .batchable import check_batchable
 from .cells import close_earlier_labs
 from .controls import button_row, make_buttons, make_slider, read_slider, slider_grid
 from .data import Dataset, load_digits
 from .labwork import MAX_PINS, LabRequest, LabResult, LabWork, Setting, Task
 from .live import LatestWorker
-from .models import MLP
+from .models import MLP, seeded
+from .optimizers import get_rule
 from .saving import save_run
 from .schedules import Param, check_number, get_schedule
 from .snippet import training_script
@@ -40,7 +42,7 @@ class ScheduleLab(widgets.VBox):
         base_lr, epochs: where their sliders start.
         data: default `load_digits()`.
         make_model: called for each seed.
-        optimizer: "sgd", "momentum", "adam" or "adamw".
+        optimizer: "sgd", "momentum", "adam" or "adamw": see `make_optimizer`.
         batch_size: rows per update.
         seeds: how many seeds to average over.
         **params: where the schedule's own sliders start. A value beyond a slider widens it.
@@ -75,6 +77,9 @@ class ScheduleLab(widgets.VBox):
         **params: float,
     ) -> None:
         schedule = get_schedule(name)
+        data = load_digits() if data is None else data
+        get_rule(optimizer)
+        check_batchable(seeded(make_model, 0), data)
         self._start = {
             "base_lr": BASE_LR.check(base_lr),
             "epochs": EPOCHS.check(epochs),
@@ -82,14 +87,13 @@ class ScheduleLab(widgets.VBox):
         }
         self._task = Task(
             schedule=schedule,
-            data=load_digits() if data is None else data,
+            data=data,
             make_model=make_model,
             optimizer=optimizer,
             batch_size=int(check_number("batch_size", batch_size, integer=True)),
             seeds=int(check_number("seeds", seeds, integer=True)),
         )
         self._pins: tuple[LabResult, ...] = ()
-        self._first_picture = b""
         sliders = {
             param.name: make_slider(param, self._start[param.name])
             for param in (BASE_LR, EPOCHS, *schedule.params)

@@ -13,13 +13,15 @@ def mean_and_error(values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard error over the first axis (the seeds).
 
     The standard error is the sample standard deviation over sqrt(n): how far the mean would
-    typically move if other seeds had been drawn. With one row it is unknown, hence NaN.
+    typically move if other seeds had been drawn. With one row it is unknown, hence NaN. Where a
+    row is not finite (a diverged run), both are NaN.
 
     >>> mean, error = mean_and_error([1.0, 2.0, 3.0])
     >>> float(mean), round(float(error), 3)
     (2.0, 0.577)
     """
     rows = np.asarray(values, dtype=float)
+    rows = np.where(np.isfinite(rows), rows, math.nan)
     mean = rows.mean(axis=0)
     if len(rows) == 1:
         return mean, np.full_like(mean, math.nan)
