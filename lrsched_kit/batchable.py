@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import nn
 
@@ -89,7 +91,7 @@ def _check_buffers(model: nn.Module, data: Dataset) -> None:
 
 
 def _try(model: nn.Module, data: Dataset) -> None:
-    """Take a batched step of two copies; the model is made for this and thrown away."""
+    """Train and validate two copies for a step; the model is made for this and thrown away."""
     inside: list[str] = []  # the modules that are running, outermost first
 
     def leave(*_: object) -> None:
@@ -100,7 +102,14 @@ def _try(model: nn.Module, data: Dataset) -> None:
         module.register_forward_hook(leave)
     x, y = (part[:2].expand(2, *part[:2].shape) for part in (data.x_train, data.y_train))
     try:
-        Stack([model, model]).backward(x, y)
+        with warnings.catch_warnings():
+            # Torch's way of saying that it would run the copies one after the other.
+            warnings.filterwarnings("error", "There is a performance drop")
+            stack = Stack([model, model])
+            stack.backward(x, y)
+            stack.model.eval()
+            with torch.no_grad():
+                stack.outputs(data.x_val[:2], shared=True)
     except Exception as error:  # it worked on its own just now, so batching is to blame
         reason = str(error).strip().splitlines()[0].rstrip(".")
         where = inside[-1] if inside else ""

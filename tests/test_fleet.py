@@ -412,12 +412,23 @@ class Rows(nn.Module):
         return self.out(self.lstm(x.unflatten(-1, (8, 8)))[0][:, -1])
 
 
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mix, self.out = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, 10)
+
+    def forward(self, x):
+        x = x.unflatten(-1, (8, 8))
+        return self.out(self.mix(x, x, x, need_weights=False)[0].mean(-2))
+
+
 @pytest.mark.parametrize(
     ("make_model", "words"),
     [
         (lambda: nn.Sequential(nn.Linear(64, 10), nn.BatchNorm1d(10)), "'1' .BatchNorm1d.*Group"),
         (lambda: nn.Sequential(nn.Dropout(0.1), nn.Linear(64, 10)), "'0' .Dropout.*leave it out"),
         (Rows, "'lstm' .LSTM.*write its cell out"),
+        (Attention, "'mix' .MultiheadAttention.*batching rule"),
         (Branch, "Branch.*branches on the data.*control flow"),
         (lambda: nn.Sequential(nn.ReLU(), Branch()), "module '1' .Branch.*control flow"),
         (Noise, "Noise.*random"),
