@@ -51,6 +51,8 @@ def train_many(
     64 runs, which bounds the memory; if the work is worth it, groups train side by side.
 
     A run that diverges ends as it does in `train` and leaves the others alone, to the last bit.
+    The size of a fleet may touch that bit, except with Linear layers and ReLUs: torch rounds some
+    functions, such as tanh, by where a number lies in memory.
 
     Args:
         make_model: called for every distinct seed; its models are all of one architecture and do
@@ -63,7 +65,7 @@ def train_many(
             ``total_steps`` of a schedule counts these calls.
         on_epoch: called as ``on_epoch(epoch, histories)`` after each epoch, with the live records.
         should_stop: asked before each update of a group, maybe on another thread; True ends all
-            runs, the epoch they are in left NaN.
+            runs, their unfinished epoch left NaN.
 
     Returns:
         One `History` per run, in the order of ``runs``.
