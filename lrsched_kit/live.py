@@ -138,7 +138,8 @@ class LiveFigure:
         for artist in moving:
             artist.set_animated(True)
         self.image = _DescribedImage(
-            format="png", layout=widgets.Layout(width="100%", max_width="1100px", height="auto")
+            format="png",
+            layout=widgets.Layout(width="100%", max_width="1100px", height="auto", margin="0"),
         )
 
     def draw(self, *, background_changed: bool = False, crisp: bool = False) -> None:

@@ -36,6 +36,7 @@ def serve(folder: Path) -> Iterator[str]:
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
         *("--ip=127.0.0.1", f"--port={port}", f"--IdentityProvider.token={token}"),
         f"--ServerApp.root_dir={folder}",
+        "--LabApp.expose_app_in_browser=True",  # so that menu commands can be called by name
     ]
     settings = folder.parent / "jupyter-settings"
     environment = os.environ | {
@@ -89,25 +90,24 @@ def write_notebook(path: Path, *cells: str) -> None:
 
 
 def open_notebook(page: Page, address: str, name: str) -> None:
-    """Open a notebook and wait until its kernel is there."""
+    """Open a notebook and wait until it is shown."""
     page.goto(address.format(name))
     page.locator(".jp-Notebook").wait_for()
-    page.locator('.jp-Toolbar-kernelName:has-text("Python 3")').first.wait_for()
 
 
 def run_all(page: Page) -> None:
-    """Run > Run All Cells, and wait until nothing runs any more."""
-    page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
-    page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
-    page.wait_for_timeout(300)
-    wait_idle(page)
+    """Run > Run All Cells, and wait until they have run.
 
-
-def wait_idle(page: Page) -> None:
-    """Wait until no cell shows the star of a running one."""
-    page.wait_for_function(
-        """() => {
-            const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
-            return prompts.length && !prompts.some(p => p.textContent.includes('*'));
+    JupyterLab loses cells that are run before its connection to the kernel stands, so the kernel
+    is asked for a sign of life first.
+    """
+    page.evaluate(
+        """async () => {
+            const { shell, commands } = window.jupyterapp;
+            const { sessionContext } = shell.currentWidget;
+            await sessionContext.ready;
+            await sessionContext.session.kernel.info;
+            await sessionContext.session.kernel.requestKernelInfo();
+            await commands.execute('notebook:run-all-cells');
         }"""
     )
