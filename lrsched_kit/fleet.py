@@ -24,7 +24,7 @@ from .runs import Group, Rates, Run
 from .schedules import check_number, get_schedule
 from .training import History, check_step_every, one_thread
 
-__all__ = ["Run", "make_optimizer", "train_many"]
+__all__ = ["Fleet", "Run", "make_optimizer", "train_many"]
 
 _MOST_RUNS = 1024
 _MOST_IN_A_GROUP = 64  # more runs at once gain nothing, and fill caches and memory
@@ -83,44 +83,92 @@ def train_many(
     >>> histories[2].epoch_lr.round(6).tolist()
     [0.1, 0.1, 0.01, 0.01]
     """
-    epochs = int(check_number("epochs", epochs, integer=True))
-    batch_size = int(check_number("batch_size", batch_size, integer=True))
-    runs = _checked(runs, step_every)
-    lengths = [len(part) for part in data.x_train.split(batch_size)]
-    rates = Rates(runs, epochs, len(lengths), step_every)
-    probe = seeded(make_model, runs[0].seed)
-    check_batchable(probe, data)
-    work = len(runs) * multiplications(probe, data.x_train[:batch_size])
-    records = _Records(len(runs), epochs, lengths)
-    generators = {run.seed: torch.Generator().manual_seed(run.seed) for run in runs}
-    stop = threading.Event()
+    return Fleet(make_model, data).train(
+        runs,
+        epochs=epochs,
+        batch_size=batch_size,
+        step_every=step_every,
+        on_epoch=on_epoch,
+        should_stop=should_stop,
+    )
 
-    def stopping() -> bool:
-        if should_stop is not None and should_stop():
-            stop.set()
-        return stop.is_set()
 
-    with one_thread() as cores:
-        threads = max(1, min(cores, work // _WORK_FOR_A_THREAD))
-        groups = _groups(make_model, data, runs, rates, batch_size, threads)
-        with _crew(threads, stop) as each:
-            for epoch in range(epochs):
-                orders = {
-                    seed: torch.randperm(len(data.x_train), generator=generator)
-                    for seed, generator in generators.items()
-                }
-                running = [g for g in groups if records.running[g.members].any()]
-                results = each(methodcaller("epoch", orders, stopping), running)
-                for group, result in zip(running, results, strict=True):
-                    records.note(epoch, group.members, *result)
-                if stop.is_set():
-                    break
-                if on_epoch is not None:
-                    on_epoch(epoch, records.histories)
-                if not records.running.any():
-                    break
-                rates.step(records.val_loss[:, epoch])
-    return records.histories
+class Fleet:
+    """A model and a data set, found fit for each other once, to be trained as often as one likes.
+
+    `train_many` makes one for each call. A lab makes one where its cell runs: finding fit sets
+    process-wide switches for a moment, training does not, so that may go on in a thread.
+
+    Args, Raises: as `train_many`.
+    """
+
+    def __init__(self, make_model: Callable[[], nn.Module], data: Dataset) -> None:
+        check_batchable(seeded(make_model, 0), data)
+        self._probe = seeded(make_model, 0)
+        self._make_stack = stack_for(self._probe, data)
+        self._make_model = make_model
+        self._data = data
+
+    def train(
+        self,
+        runs: Sequence[Run],
+        *,
+        epochs: int,
+        batch_size: int = 16,
+        step_every: str = "epoch",
+        on_epoch: Callable[[int, list[History]], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> list[History]:
+        """Train all ``runs`` together: see `train_many`."""
+        epochs = int(check_number("epochs", epochs, integer=True))
+        batch_size = int(check_number("batch_size", batch_size, integer=True))
+        runs = _checked(runs, step_every)
+        data = self._data
+        lengths = [len(part) for part in data.x_train.split(batch_size)]
+        rates = Rates(runs, epochs, len(lengths), step_every)
+        work = len(runs) * multiplications(self._probe, data.x_train[:batch_size])
+        records = _Records(len(runs), epochs, lengths)
+        generators = {run.seed: torch.Generator().manual_seed(run.seed) for run in runs}
+        stop = threading.Event()
+
+        def stopping() -> bool:
+            if should_stop is not None and should_stop():
+                stop.set()
+            return stop.is_set()
+
+        with one_thread() as cores:
+            threads = max(1, min(cores, work // _WORK_FOR_A_THREAD))
+            groups = self._groups(runs, rates, batch_size, threads)
+            with _crew(threads, stop) as each:
+                for epoch in range(epochs):
+                    orders = {
+                        seed: torch.randperm(len(data.x_train), generator=generator)
+                        for seed, generator in generators.items()
+                    }
+                    running = [g for g in groups if records.running[g.members].any()]
+                    results = each(methodcaller("epoch", orders, stopping), running)
+                    for group, result in zip(running, results, strict=True):
+                        records.note(epoch, group.members, *result)
+                    if stop.is_set():
+                        break
+                    if on_epoch is not None:
+                        on_epoch(epoch, records.histories)
+                    if not records.running.any():
+                        break
+                    rates.step(records.val_loss[:, epoch])
+        return records.histories
+
+    def _groups(self, runs: list[Run], rates: Rates, batch_size: int, threads: int) -> list[Group]:
+        """Divide the runs by optimizer, and so that no group is too large and no thread idle."""
+        models = {run.seed: seeded(self._make_model, run.seed) for run in runs}
+        most = min(_MOST_IN_A_GROUP, math.ceil(len(runs) / threads))
+        groups = []
+        for name in dict.fromkeys(run.optimizer for run in runs):
+            members = [i for i, run in enumerate(runs) if run.optimizer == name]
+            for part in np.array_split(members, math.ceil(len(members) / most)):
+                stack = self._make_stack([models[runs[i].seed] for i in part])
+                groups.append(Group(part.tolist(), runs, stack, self._data, rates, batch_size))
+        return groups
 
 
 @contextmanager
@@ -158,27 +206,6 @@ def _checked(runs: Sequence[Run], step_every: str) -> list[Run]:
             raise ValueError(f"runs[{i}]: {error}") from None
         checked.append(replace(run, params=params, base_lr=base_lr, seed=int(seed)))
     return checked
-
-
-def _groups(
-    make_model: Callable[[], nn.Module],
-    data: Dataset,
-    runs: list[Run],
-    rates: Rates,
-    batch_size: int,
-    threads: int,
-) -> list[Group]:
-    """Divide the runs by optimizer, and so that no group is too large and no thread idle."""
-    models = {run.seed: seeded(make_model, run.seed) for run in runs}
-    make_stack = stack_for(models[runs[0].seed], data)
-    most = min(_MOST_IN_A_GROUP, math.ceil(len(runs) / threads))
-    groups = []
-    for name in dict.fromkeys(run.optimizer for run in runs):
-        members = [i for i, run in enumerate(runs) if run.optimizer == name]
-        for part in np.array_split(members, math.ceil(len(members) / most)):
-            stack = make_stack([models[runs[i].seed] for i in part])
-            groups.append(Group(part.tolist(), runs, stack, data, rates, batch_size))
-    return groups
 
 
 class _Records:

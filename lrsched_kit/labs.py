@@ -11,13 +11,12 @@ from typing import Any
 import ipywidgets as widgets
 from torch import nn
 
-from .batchable import check_batchable
 from .cells import close_earlier_labs
 from .controls import button_row, make_buttons, make_slider, read_slider, slider_grid
 from .data import Dataset, load_digits
 from .labwork import MAX_PINS, LabRequest, LabResult, LabWork, Setting, Task
 from .live import LatestWorker
-from .models import MLP, seeded
+from .models import MLP
 from .optimizers import get_rule
 from .saving import save_run
 from .schedules import Param, check_number, get_schedule
@@ -79,7 +78,6 @@ class ScheduleLab(widgets.VBox):
         schedule = get_schedule(name)
         data = load_digits() if data is None else data
         get_rule(optimizer)
-        check_batchable(seeded(make_model, 0), data)
         self._start = {
             "base_lr": BASE_LR.check(base_lr),
             "epochs": EPOCHS.check(epochs),

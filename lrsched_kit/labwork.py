@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from .data import Dataset
-from .fleet import Run, train_many
+from .fleet import Fleet, Run
 from .picture import MAX_CURVES, Curve, LabPicture, Scene
 from .plotting import OTHER_STYLES, STYLES
 from .schedules import Schedule, trace_lr
@@ -87,9 +87,13 @@ class LabWork:
         on_running: Callable[[bool], None],
     ) -> None:
         self._task = task
+        self._fleet = Fleet(task.make_model, task.data)
         self._start = start
         self._on_running = on_running
-        self._picture = LabPicture(task.loss_label)
+        by_metric = task.schedule.metric_driven
+        self._picture = LabPicture(
+            WORDS["rate_title_by_metric" if by_metric else "rate_title"], task.loss_label
+        )
         self.image = self._picture.image
         self.text = widgets.HTML(layout=widgets.Layout(min_height="4.5em", max_width="1100px"))
         self.progress = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="84px"))
@@ -116,6 +120,10 @@ class LabWork:
                 return
             self._check_applied(result)
             self.result = result
+            self._draw(request, result)
+            self._say(result, loss_lines(result.histories))
+        if stale():
+            return
         self._draw(request, result, crisp=True)
         self._say(result, loss_lines(result.histories))
 
@@ -166,15 +174,13 @@ class LabWork:
             self._say(now, [WORDS["training"].format(epoch=epoch + 1, epochs=setting.epochs)])
             self.progress.value = (epoch + 1) / setting.epochs
 
-        fleet = [
+        runs = [
             Run(label, settings[label], setting.base_lr, task.optimizer, seed)
             for label in labels
             for seed in range(task.seeds)
         ]
-        runs = fleet and train_many(
-            task.make_model,
-            task.data,
-            fleet,
+        runs = runs and self._fleet.train(
+            runs,
             epochs=setting.epochs,
             batch_size=task.batch_size,
             on_epoch=on_epoch,
@@ -205,7 +211,8 @@ class LabWork:
         runs = result.histories.get(self._name, [])
         rates = result.planned if result.planned is not None else runs[0].epoch_lr if runs else None
         if rates is not None:
-            lines = [rate_line(self._name, rates), *lines]
+            by_metric = self._task.schedule.metric_driven
+            lines = [rate_line(self._name, rates, metric_driven=by_metric), *lines]
         self._write(lines)
         self._picture.describe(" ".join(lines))
 

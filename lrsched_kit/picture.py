@@ -64,12 +64,12 @@ class Scene:
 class LabPicture:
     """Draws scenes into one widget."""
 
-    def __init__(self, loss_label: str) -> None:
+    def __init__(self, rate_title: str, loss_label: str) -> None:
         figure = Figure(figsize=(8.6, 3.8), dpi=110)
         figure.subplots_adjust(left=0.09, right=0.982, top=0.79, bottom=0.135, wspace=0.23)
         self._figure = figure
         self._rate_ax, self._loss_ax = figure.subplots(1, 2)
-        dress(self._rate_ax, x=WORDS["epoch"], y=WORDS["rate"], title=WORDS["rate_title"])
+        dress(self._rate_ax, x=WORDS["epoch"], y=WORDS["rate"], title=rate_title)
         dress(self._loss_ax, x=WORDS["epoch"], y=loss_label, title=WORDS["loss_title"])
         for ax in (self._rate_ax, self._loss_ax):  # tick labels of any length fit beside
             ax.yaxis.set_label_coords(-0.145, 0.5)

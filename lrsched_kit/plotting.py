@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -44,8 +45,8 @@ STYLES: Mapping[str, Style] = {
 
 OTHER_STYLES: Sequence[Style] = (
     Style("#e69f00", (0, (4, 1.5))),
-    Style("#56b4e9", (0, (6, 1.5, 1.5, 1.5))),
     Style("#000000", (0, (1.2, 1.2))),
+    Style("#56b4e9", (0, (9, 2))),
 )
 """For curves that are no schedule's own: pinned runs, variants of one schedule."""
 
@@ -93,14 +94,21 @@ def new_axes(columns: int = 1, size: tuple[float, float] | None = None) -> list[
     return list(np.atleast_1d(figure.subplots(1, columns)))
 
 
-def style_of(label: str, index: int = 0) -> Style:
-    """Return the style of the schedule that ``label`` starts with, else the index-th spare one.
+def styles_of(labels: Iterable[str]) -> dict[str, Style]:
+    """Give each label the style of the schedule that it starts with, else a spare one.
 
-    >>> style_of("StepLR, gamma=0.5") == STYLES["StepLR"]
-    True
+    Of several labels of one schedule the first has its style, the others take spare ones.
+
+    >>> styles = styles_of(["StepLR", "StepLR, gamma=0.5", "by hand"])
+    >>> styles["StepLR"] == STYLES["StepLR"], len(set(styles.values()))
+    (True, 3)
     """
-    word = label.split(",")[0].split(" ")[0]
-    return STYLES.get(word) or OTHER_STYLES[index % len(OTHER_STYLES)]
+    styles: dict[str, Style] = {}
+    spare = itertools.cycle(OTHER_STYLES)
+    for label in labels:
+        style = STYLES.get(label.split(",")[0].split(" ")[0])
+        styles[label] = next(spare) if style is None or style in styles.values() else style
+    return styles
 
 
 def stairs(rates: np.ndarray, per_epoch: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -177,8 +185,8 @@ def plot_rates(
     ('epoch', 'learning rate')
     """
     ax = ax or new_axes()[0]
-    for index, (label, values) in enumerate(rates.items()):
-        ax.plot(*stairs(np.asarray(values)), **style_of(label, index)._asdict(), lw=2, label=label)
+    for label, style in styles_of(rates).items():
+        ax.plot(*stairs(np.asarray(rates[label])), **style._asdict(), lw=2, label=label)
     for label, values in (points or {}).items():
         values = np.asarray(values)
         ax.plot(
@@ -215,9 +223,9 @@ def plot_histories(
     rate_ax, loss_ax = axes if axes is not None else new_axes(2, size=(9.6, 4.0))
     longest = 1
     everything = [np.asarray([])]
-    for index, (label, runs) in enumerate(histories.items()):
+    for label, style in styles_of(histories).items():
+        runs = histories[label]
         runs = [runs] if isinstance(runs, History) else list(runs)
-        style = style_of(label, index)
         label = with_divergence(label, runs)
         for i, run in enumerate(distinct_rates(runs)):
             x, y = stairs(run, per_epoch=len(run) // runs[0].epochs)
@@ -275,8 +283,8 @@ def plot_finals(losses: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axe
     values = np.array([np.asarray(rows, dtype=float) for rows in losses.values()])
     places = np.arange(len(losses))
     ax.plot(places, values, color="#c4c4c4", lw=0.8, zorder=1)
-    for index, (label, rows) in enumerate(zip(losses, values, strict=True)):
-        color = style_of(label, index).color
+    for index, ((_, style), rows) in enumerate(zip(styles_of(losses).items(), values, strict=True)):
+        color = style.color
         ax.plot(np.full(len(rows), index), rows, "o", color=color, ms=5, alpha=0.55, mew=0)
         mean, error = mean_and_error(rows)
         ax.errorbar(index + 0.14, mean, error, fmt="D", color=color, ms=6, capsize=4, lw=2)

@@ -11,10 +11,11 @@ from .training import History
 from .words import WORDS
 
 
-def rate_line(label: str, rates: np.ndarray) -> str:
-    """Say where the rate starts and where it ends."""
+def rate_line(label: str, rates: np.ndarray, *, metric_driven: bool) -> str:
+    """Say where the rate starts and where it ends (where a metric decides: on the first seed)."""
+    key = "rate_line_by_metric" if metric_driven else "rate_line"
     used = rates[np.isfinite(rates)]
-    return WORDS["rate_line"].format(
+    return WORDS[key].format(
         label=label, first=f"{used[0]:.4g}", last=f"{used[-1]:.4g}", epochs=len(rates)
     )
 
@@ -53,7 +54,7 @@ def _verdict(
     if result.seeds < 2:  # one seed is an anecdote
         return []
     gap = with_error(abs(result.gap), result.error)
-    key = "better" if result.gap > 0 else "worse"
+    key = "better" if result.gap > 0 else "worse" if result.gap < 0 else "same"
     return [WORDS[key].format(label=first[0], wins=result.wins, seeds=result.seeds, gap=gap)]
 
 

@@ -11,6 +11,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "epoch": "epoch",
         "rate": "learning rate",
         "rate_title": "rate: applied (strong), planned (pale)",
+        "rate_title_by_metric": "rate applied, a line per seed",
         "loss_title": "loss: validation (thick), training (thin)",
         "cross_entropy": "cross-entropy (nats)",
         "squared_error": "mean squared error",
@@ -40,10 +41,13 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "nothing_to_save": "Nothing to save yet: no run has finished.",
         "failed": "This run failed: {error}",
         "rate_line": "{label}: the rate goes from {first} to {last} in {epochs} epochs.",
+        "rate_line_by_metric": "{label}, first seed: the rate goes from {first} to {last} in "
+        "{epochs} epochs.",
         "loss_line": "Final validation loss (mean of {seeds} seeds): {losses}.",
         "loss_line_one": "Final validation loss: {losses}.",
         "better": "{label} is lower on {wins} of {seeds} seeds, by {gap}.",
         "worse": "{label} is lower on {wins} of {seeds} seeds: on average it is higher by {gap}.",
+        "same": "{label} ends exactly where the constant rate does, on all {seeds} seeds.",
         "diverged": "{label} diverged at epoch {epoch} on {lost} of {seeds} seeds.",
     }
 )

@@ -11,7 +11,7 @@ from torch import nn
 from lrsched_kit import fleet
 from lrsched_kit.batched import LinearStack, Stack, linear_layers, stack_for
 from lrsched_kit.data import load_digits, toy_regression
-from lrsched_kit.fleet import Run, make_optimizer, train_many
+from lrsched_kit.fleet import Fleet, Run, make_optimizer, train_many
 from lrsched_kit.models import MLP, SimpleNet, seeded
 from lrsched_kit.schedules import SCHEDULES, get_schedule
 from lrsched_kit.training import one_thread, train
@@ -322,6 +322,17 @@ def test_it_may_be_called_on_a_worker_thread():
     assert_same_bits(found, train_many(MLP, SMALL, runs, epochs=2))
 
 
+def test_others_may_call_their_modules_while_a_fleet_trains():
+    fleet, model = Fleet(MLP, SMALL), MLP()
+    worker = threading.Thread(target=lambda: fleet.train([Run("Constant")], epochs=30))
+    worker.start()
+    calls = 0
+    while worker.is_alive():
+        model(SMALL.x_train)
+        calls += 1
+    assert calls > 10
+
+
 def test_random_numbers_of_others_are_left_alone():
     torch.manual_seed(7)
     expected = torch.rand(3)
@@ -344,7 +355,7 @@ class Skip(nn.Module):
 
 class OnlyWhenTraining(MLP):
     def forward(self, x):
-        return super().forward(x) if self.training else self.fc2(self.fc1(x).relu().relu())
+        return super().forward(x) if self.training else self.fc2(self.fc1(x))
 
 
 @pytest.mark.parametrize("model", [MLP(), SimpleNet(), nn.Sequential(nn.Linear(64, 10))])
@@ -462,7 +473,7 @@ def test_targets_of_another_shape_are_refused():
 
 
 def test_models_of_different_shapes_are_refused():
-    sizes = iter([32, 32, 16, 16])
+    sizes = iter([32, 32, 32, 16])
 
     def growing():
         size = next(sizes)

@@ -120,8 +120,8 @@ def test_stale_training_stops_within_a_step(lab, monkeypatch):
 
         return original(*args, should_stop=ask, **options)
 
-    original = work_module.train_many
-    monkeypatch.setattr(work_module, "train_many", listening)
+    original = work_module.Fleet.train
+    monkeypatch.setattr(work_module.Fleet, "train", listening)
     lab.controls["epochs"].value = 40
     while not answers or len(answers[0]) < 100:  # it is well on its way
         time.sleep(0.001)
@@ -194,8 +194,8 @@ def test_stop_ends_a_run_and_run_takes_it_up_again(lab, monkeypatch):
 
         return original(*args, on_epoch=tell, **options)
 
-    original = work_module.train_many
-    monkeypatch.setattr(work_module, "train_many", slow)
+    original = work_module.Fleet.train
+    monkeypatch.setattr(work_module.Fleet, "train", slow)
     lab.controls["epochs"].value = 40
     assert reached.wait(60)
     lab.controls["run"].click()
@@ -240,7 +240,7 @@ def test_an_error_in_training_is_shown_and_raised_by_wait(lab, monkeypatch):
         raise RuntimeError("the cat sat on the keyboard")
 
     with monkeypatch.context() as patch:
-        patch.setattr(work_module, "train_many", broken)
+        patch.setattr(work_module.Fleet, "train", broken)
         lab.controls["gamma"].value = 0.3
         with pytest.raises(RuntimeError, match="the cat sat"):
             lab.wait(60)

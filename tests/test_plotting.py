@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from lrsched_kit import SCHEDULES, History, plot_histories, plot_rates
-from lrsched_kit.plotting import STYLES, new_axes, nice_ceiling, style_of
+from lrsched_kit.plotting import STYLES, new_axes, nice_ceiling
 
 
 def history(val_loss, rates=(0.1, 0.1, 0.01), diverged_at=None):
@@ -74,8 +74,11 @@ def test_a_notebook_shows_the_figure_as_a_picture():
     assert Image.open(io.BytesIO(png)).width == 2 * metadata["width"]
 
 
-def test_labels_without_a_schedule_take_spare_styles():
-    assert style_of("gamma = 0.5", 0) != style_of("gamma = 0.9", 1)
+def test_labels_of_one_schedule_are_told_apart():
+    ax = plot_rates({"StepLR, gamma=0.5": np.ones(3), "StepLR, gamma=0.9": np.ones(3)})
+    first, second = ax.get_lines()
+    assert first.get_color() == STYLES["StepLR"].color
+    assert second.get_color() != first.get_color()
 
 
 @pytest.mark.parametrize("value", [1e-4, 0.1, 0.11, 0.999, 1, 7.3, 2345])
