@@ -22,6 +22,7 @@ from .words import WORDS
 
 MAX_PINS = MAX_CURVES - 2  # beside the schedule and the constant rate
 FRAME_SECONDS = 0.04  # growing curves need no more than 25 frames a second
+HEAD_START = 0.008  # seconds for the new rate curve to leave, before training takes the processor
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,6 @@ class LabWork:
         result = self.result
         if result is None or result.setting != request.setting or request.again:
             self.result = None
-            self._set_running(True)
             result = self._train(request, stale)
             if stale():
                 return
@@ -155,6 +155,8 @@ class LabWork:
         labels = [label for label in settings if label not in known]
         result = LabResult(setting, planned, known)
         self._draw(request, result)
+        time.sleep(HEAD_START)
+        self._set_running(True)
         self._say(result, [WORDS["training"].format(epoch=0, epochs=setting.epochs)])
         last_frame = time.monotonic()
 

@@ -152,15 +152,17 @@ class LiveFigure:
             self._draw_moving()
             self._send(colors=128, compress_level=6)
             self._figure.dpi = self._dpi
+            self._keep_background()  # now that things rest, so that the next move need not
             return
+        self._keep_background()
+        self._canvas.restore_region(self._background)
+        self._draw_moving()
+        self._send(colors=64, compress_level=1)
+
+    def _keep_background(self) -> None:
         if self._background is None:
             self._canvas.draw()
             self._background = self._canvas.copy_from_bbox(self._figure.bbox)
-        else:
-            self._canvas.get_renderer()  # of the small size again, should a crisp frame precede
-            self._canvas.restore_region(self._background)
-        self._draw_moving()
-        self._send(colors=64, compress_level=1)
 
     def describe(self, text: str) -> None:
         """Say in words what the picture shows, for readers who cannot see it."""
