@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 import ipywidgets as widgets
 
@@ -24,16 +25,19 @@ def make_slider(param: Param, value: float) -> widgets.Widget:
     low, high = min(param.low, value), max(param.high, value)
     if param.integer:
         return widgets.IntSlider(value=int(value), min=int(low), max=int(high), **common)
+    # A browser moves a value between two notches onto one of them, so the start must be a notch.
     if param.log:
+        start, notch = math.log10(value), 0.05
         return widgets.FloatLogSlider(
             value=value,
-            min=round(math.log10(low), 6),
-            max=round(math.log10(high), 6),
-            step=0.05,
+            min=start - notch * round((start - math.log10(low)) / notch),
+            max=start + notch * round((math.log10(high) - start) / notch),
+            step=notch,
             readout_format=f".{DIGITS}g",
             **common,
         )
     places = -math.floor(math.log10((param.high - param.low) / 40))
+    places = max(places, -Decimal(f"{value:.{DIGITS}g}").normalize().as_tuple().exponent)
     return widgets.FloatSlider(
         value=value,
         min=low,

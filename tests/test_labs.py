@@ -82,6 +82,16 @@ def test_a_start_value_beyond_the_slider_widens_it():
     lab.close()
 
 
+@pytest.mark.parametrize("base_lr", [0.1, 0.5, 0.003])
+def test_the_start_value_lies_on_a_notch_of_its_slider(base_lr):
+    lab = ScheduleLab("StepLR", base_lr=base_lr, gamma=0.125, **QUICK)
+    rate, gamma = lab.controls["base_lr"], lab.controls["gamma"]
+    notches = (np.log10(base_lr) - rate.min) / rate.step
+    assert notches == pytest.approx(round(notches), abs=1e-6)
+    assert (0.125 / gamma.step) == pytest.approx(125)
+    lab.close()
+
+
 def test_forty_moves_end_on_the_last_value(lab):
     for value in np.linspace(0.1, 0.9, 40):
         lab.controls["gamma"].value = value
