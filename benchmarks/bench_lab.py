@@ -1,8 +1,8 @@
 """A lab in JupyterLab in a headless browser: from key press to picture, and to the final curves.
 
 The peer is the usual `interact` cell that draws the same rate curve with pyplot, on the same page
-in the same session. Both are measured in the page: from the key press to the second animation
-frame after the new picture has loaded.
+in the same session. Both are measured in the page: from the key press to the animation frame that
+follows the new picture's loading.
 """
 
 import sys
@@ -33,7 +33,7 @@ def draw(gamma=0.5):
     axes[0].step(range(20), rates, where="post")
     plt.show()"""
 
-# Listens for a key, then for the picture that loads next, then for two animation frames.
+# Listens for a key, then for the picture that loads next, then for the next animation frame.
 WATCH = """
 (selector) => {
     window.delays = [];
@@ -43,8 +43,7 @@ WATCH = """
         if (pressed === null) return;
         const start = pressed;
         pressed = null;
-        requestAnimationFrame(() => requestAnimationFrame(
-            () => window.delays.push(performance.now() - start)));
+        requestAnimationFrame(() => window.delays.push(performance.now() - start));
     };
     document.addEventListener('load', event => {
         if (event.target.matches && event.target.matches(selector)) loaded();

@@ -22,7 +22,7 @@ from .words import WORDS
 
 MAX_PINS = MAX_CURVES - 2  # beside the schedule and the constant rate
 FRAME_SECONDS = 0.04  # growing curves need no more than 25 frames a second
-HEAD_START = 0.008  # seconds for the new rate curve to leave, before training takes the processor
+HEAD_START = 0.02  # seconds for the new rate curve to leave, before training takes the processor
 
 
 @dataclass(frozen=True)

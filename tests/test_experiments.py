@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import torch
+
+from lrsched_kit import MLP, Comparison, compare, load_digits, make_optimizer, seeded, train
+from lrsched_kit.stats import mean_and_error, paired
+
+
+@pytest.fixture(scope="module")
+def result():
+    return compare({"StepLR": {"step_size": 3}, "CosineAnnealingLR": {}}, seeds=3, epochs=6)
+
+
+def test_the_constant_rate_is_always_there_and_first(result):
+    assert list(result.histories) == ["Constant", "StepLR", "CosineAnnealingLR"]
+    assert {len(runs) for runs in result.histories.values()} == {3}
+
+
+def test_each_run_is_what_train_does_with_that_seed(result):
+    data = load_digits().to(torch.float64)
+    model = seeded(lambda: MLP().to(torch.float64), 1)
+    optimizer = make_optimizer("momentum", model.parameters(), 0.1)
+    expected = train(model, data, optimizer, epochs=6, seed=1)
+    np.testing.assert_allclose(result.histories["Constant"][1].val_loss, expected.val_loss, 1e-9)
+
+
+def test_T_max_left_out_is_the_length_of_the_run(result):
+    rates = result.histories["CosineAnnealingLR"][0].epoch_lr
+    assert rates[3] == pytest.approx(0.05)  # half way
+
+
+def test_the_difference_is_taken_seed_by_seed(result):
+    losses = result.final_losses
+    gaps = losses["Constant"] - losses["StepLR"]
+    found = result.against("StepLR")
+    assert found.gap == pytest.approx(gaps.mean())
+    assert found.error == pytest.approx(gaps.std(ddof=1) / np.sqrt(3))
+    assert found.wins == result.wins["StepLR"] == (gaps > 0).sum()
+
+
+def test_two_settings_of_one_schedule_are_told_apart_by_their_labels():
+    settings = {"StepLR, gamma=0.1": {"gamma": 0.1}, "StepLR, gamma=0.5": {"gamma": 0.5}}
+    result = compare(settings, seeds=1, epochs=6)
+    ends = [runs[0].epoch_lr[-1] for runs in result.histories.values()]
+    assert ends == pytest.approx([0.1, 0.01, 0.05])
+
+
+def test_the_table_has_the_lowest_loss_on_top_and_no_verdict_on_the_baseline(result):
+    heading, *rows = result.table().splitlines()
+    assert "lower than Constant" in heading
+    assert sorted(rows, key=lambda row: float(row.split()[1])) == rows
+    (baseline,) = [row for row in rows if row.startswith("Constant")]
+    assert " of " not in baseline
+
+
+def test_a_seed_on_which_a_run_diverged_is_left_out_of_the_differences():
+    found = paired([0.3, np.nan, 0.5], [0.4, 0.4, 0.4])
+    assert (found.wins, found.seeds) == (1, 2)
+    assert found.gap == pytest.approx(0)
+
+
+def test_an_infinite_loss_gives_no_mean_rather_than_a_warning():
+    mean, error = mean_and_error([[1.0, np.inf], [3.0, 1.0]])
+    assert mean[0] == 2
+    assert np.isnan([mean[1], error[1]]).all()
+
+
+def test_a_comparison_can_be_made_of_any_histories(result):
+    short = Comparison({"Constant": result.histories["Constant"], "x": result.histories["StepLR"]})
+    assert short.verdict("x").startswith("x beats Constant on ")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seeds": 0}, "seeds must be a positive integer, got 0."),
+        ({"epochs": 0}, "epochs must be a positive integer, got 0."),
+        ({"base_lr": -1}, "base_lr must be a positive number, got -1."),
+        ({"schedules": ["Stepp"]}, "did you mean 'StepLR'?"),
+        ({"schedules": {"StepLR": {"step_size": 0}}}, "step_size must be a positive integer"),
+    ],
+)
+def test_bad_input_is_refused(options, message):
+    with pytest.raises(ValueError) as error:
+        compare(**{"schedules": ["StepLR"], "epochs": 1, "seeds": 1} | options)
+    assert message in str(error.value)
