@@ -65,14 +65,14 @@ class LabPicture:
     """Draws scenes into one widget."""
 
     def __init__(self, rate_title: str, loss_label: str) -> None:
-        figure = Figure(figsize=(8.6, 3.8), dpi=110)
-        figure.subplots_adjust(left=0.09, right=0.982, top=0.79, bottom=0.135, wspace=0.23)
+        figure = Figure(figsize=(7.9, 3.5), dpi=120)
+        figure.subplots_adjust(left=0.095, right=0.98, top=0.78, bottom=0.145, wspace=0.25)
         self._figure = figure
         self._rate_ax, self._loss_ax = figure.subplots(1, 2)
         dress(self._rate_ax, x=WORDS["epoch"], y=WORDS["rate"], title=rate_title)
         dress(self._loss_ax, x=WORDS["epoch"], y=loss_label, title=WORDS["loss_title"])
         for ax in (self._rate_ax, self._loss_ax):  # tick labels of any length fit beside
-            ax.yaxis.set_label_coords(-0.145, 0.5)
+            ax.yaxis.set_label_coords(-0.155, 0.5)
         self._slots = [_Slot(self._rate_ax, self._loss_ax) for _ in range(MAX_CURVES)]
         self._live = LiveFigure(figure, [artist for slot in self._slots for artist in slot.artists])
         self._frame: tuple | None = None  # what the background was drawn for
@@ -123,7 +123,7 @@ class LabPicture:
             handles,
             labels,
             loc="lower left",
-            bbox_to_anchor=(0.078, 0.85),
+            bbox_to_anchor=(0.082, 0.845),
             ncols=3,
             frameon=False,
             handlelength=2.8,
