@@ -245,7 +245,8 @@ class LabWork:
         values = {"base_lr": pin.setting.base_lr, "epochs": pin.setting.epochs}
         values |= pin.setting.params
         changed = [f"{k} {v:g}" for k, v in values.items() if v != self._start[k]]
-        return ", ".join(changed) or WORDS["as_started"]
+        more = "…" if len(changed) > 2 else ""  # the legend has room for two
+        return ", ".join(changed[:2]) + more or WORDS["as_started"]
 
 
 def _epochs(result: LabResult) -> int:

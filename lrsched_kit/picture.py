@@ -93,7 +93,10 @@ class LabPicture:
             slot.show(curve)
         for slot in self._slots[len(scene.curves) :]:
             slot.hide()
-        self._live.draw(background_changed=self._fit(scene, refit=crisp), crisp=crisp)
+        changed = self._fit(scene, refit=crisp)
+        for slot in self._slots:
+            slot.keep_end_below(self._loss_limits[1])
+        self._live.draw(background_changed=changed, crisp=crisp)
 
     def _fit(self, scene: Scene, refit: bool) -> bool:
         """Set limits and legend where they changed, and say whether they did."""
@@ -126,9 +129,9 @@ class LabPicture:
             bbox_to_anchor=(0.082, 0.845),
             ncols=3,
             frameon=False,
-            handlelength=2.8,
-            columnspacing=1.6,
-            fontsize=9.5,
+            handlelength=2.4,
+            columnspacing=1.2,
+            fontsize=10 if len(labels) < 3 else 8.5,
         )
 
 
@@ -179,13 +182,18 @@ class _Slot:
         banded = len(curve.runs) > 1 and np.isfinite(mean).any()
         self.band.set_visible(bool(banded))
         if banded:
-            self.band.set_data(epochs, mean - error, mean + error)
+            floor = 0.1 * mean  # a logarithmic axis has no place for less than nothing
+            self.band.set_data(epochs, np.maximum(mean - error, floor), mean + error)
         # A lone first point would be invisible as a line; a lost run's last one wants a mark.
         last = np.flatnonzero(np.isfinite(mean))[-1:]
         diverged = any(run.diverged_at is not None for run in curve.runs)
         self.end.set_data(epochs[last], mean[last])
         self.end.set_visible(diverged or last.tolist() == [0])
         self.end.set_marker("x" if diverged else "o")
+
+    def keep_end_below(self, top: float) -> None:
+        """Let the mark of a run that left the picture be seen at its upper edge."""
+        self.end.set_ydata(np.minimum(self.end.get_ydata(), top * 0.9))
 
     def _dress(self, curve: Curve) -> None:
         if curve.style == self._style:

@@ -15,6 +15,8 @@ def rate_line(label: str, rates: np.ndarray, *, metric_driven: bool) -> str:
     """Say where the rate starts and where it ends (where a metric decides: on the first seed)."""
     key = "rate_line_by_metric" if metric_driven else "rate_line"
     used = rates[np.isfinite(rates)]
+    if not metric_driven and np.ptp(used) == 0:
+        key = "flat_line"
     return WORDS[key].format(
         label=label, first=f"{used[0]:.4g}", last=f"{used[-1]:.4g}", epochs=len(rates)
     )
@@ -37,7 +39,10 @@ def loss_lines(histories: Mapping[str, Sequence[History]]) -> list[str]:
             )
         final = _final(runs)
         if len(kept := final[np.isfinite(final)]):
-            losses.append(f"{label} {with_error(*map(float, mean_and_error(kept)))}")
+            loss = f"{label} {with_error(*map(float, mean_and_error(kept)))}"
+            if len(kept) < len(runs):
+                loss = WORDS["survivors"].format(loss=loss, kept=len(kept), seeds=len(runs))
+            losses.append(loss)
     if losses:
         seeds = max(len(runs) for runs in histories.values())
         key = "loss_line" if seeds > 1 else "loss_line_one"

@@ -41,9 +41,11 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "nothing_to_save": "Nothing to save yet: no run has finished.",
         "failed": "This run failed: {error}",
         "rate_line": "{label}: the rate goes from {first} to {last} in {epochs} epochs.",
+        "flat_line": "{label}: the rate stays at {first} for {epochs} epochs.",
         "rate_line_by_metric": "{label}, first seed: the rate goes from {first} to {last} in "
         "{epochs} epochs.",
         "loss_line": "Final validation loss (mean of {seeds} seeds): {losses}.",
+        "survivors": "{loss} ({kept} of {seeds} seeds)",
         "loss_line_one": "Final validation loss: {losses}.",
         "better": "{label} is lower on {wins} of {seeds} seeds, by {gap}.",
         "worse": "{label} is lower on {wins} of {seeds} seeds: on average it is higher by {gap}.",

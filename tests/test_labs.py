@@ -182,6 +182,16 @@ def test_pins_stay_in_the_picture_and_name_what_differs(lab):
     assert legend(lab) == ["Constant", "StepLR", "pin 1: as at the start", "pin 2: gamma 0.5"]
 
 
+def test_a_pin_that_differs_in_much_names_two_of_it(lab):
+    lab.controls["base_lr"].value = 0.05
+    lab.controls["gamma"].value = 0.5
+    lab.controls["step_size"].value = 3
+    assert lab.wait(60)
+    lab.controls["pin"].click()
+    assert lab.wait(60)
+    assert legend(lab)[2] == "pin 1: base_lr 0.05, step_size 3…"
+
+
 def test_a_fourth_pin_replaces_the_oldest_and_reset_takes_them_off(lab):
     for gamma in (0.2, 0.3, 0.4, 0.5):
         lab.controls["gamma"].value = gamma
@@ -239,6 +249,7 @@ def test_a_diverging_run_is_a_result():
     assert lab.wait(60)
     assert "Constant diverged at epoch" in lab.summary
     assert "diverged at epoch" in legend(lab)[0]
+    assert lab.summary.startswith("Constant: the rate stays at 10 for 30 epochs.")
     lab.controls["base_lr"].value = 0.01
     assert lab.wait(60)
     assert "diverged" not in lab.summary
