@@ -33,7 +33,7 @@ def scene(runs, gamma):
 
 def new_figure(runs):
     """What a plotting cell does: a figure from nothing, as a PNG."""
-    figure = Figure(figsize=(8.6, 3.8), dpi=110)
+    figure = Figure(figsize=(7.9, 3.5), dpi=120)
     plot_histories(runs, figure.subplots(1, 2))
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)

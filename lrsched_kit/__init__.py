@@ -51,6 +51,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> object:
     # Widgets are loaded when a lab is asked for: training in a script or a CI job needs none.
     if name == "ScheduleLab":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from .data import Dataset, load_digits, toy_regression
+from .data import load_digits, toy_regression
 from .models import MLP, SimpleNet, seeded
 from .plotting import dress, new_axes, plot_histories
 from .schedules import SCHEDULES, check_number, get_schedule
@@ -30,7 +30,7 @@ BATCH_SIZE = 32
 
 def compare(
     schedules: Sequence[str], *, epochs: int, lr: float, seed: int, task: str
-) -> tuple[dict[str, History], Dataset]:
+) -> dict[str, History]:
     """Train each schedule from the same initial weights with plain SGD.
 
     Raises:
@@ -52,7 +52,7 @@ def compare(
         histories[row.name] = train(
             model, data, optimizer, scheduler, epochs=epochs, batch_size=BATCH_SIZE, seed=seed
         )
-    return histories, data
+    return histories
 
 
 def report(name: str, history: History) -> list[str]:
@@ -84,7 +84,7 @@ def run_compare(args: argparse.Namespace) -> int:
     """Print what the tutorial promises, and draw it."""
     schedules = args.schedule or list(TUTORIAL)
     try:
-        histories, _ = compare(
+        histories = compare(
             schedules, epochs=args.epochs, lr=args.lr, seed=args.seed, task=args.data
         )
         for name, history in histories.items():

@@ -14,7 +14,7 @@ from .training import check_shapes
 # What people put into models and what to do about it; anything else is found by trying.
 _HINTS: tuple[tuple[type[nn.Module], str], ...] = (
     (
-        nn.modules.batchnorm._NormBase,
+        nn.modules.batchnorm._BatchNorm,
         "it keeps running statistics, changed in place; use GroupNorm or LayerNorm",
     ),
     (nn.modules.dropout._DropoutNd, "it draws random numbers; leave it out"),
@@ -50,8 +50,7 @@ def check_batchable(model: nn.Module, data: Dataset) -> None:
     _check_parameters(model)
     check_shapes(model, data)
     if data.is_classification:
-        _check_labels(model, data)
-    _check_buffers(model, data)
+        _check_buffers(model, data)
     _try(model, data)
 
 
@@ -66,18 +65,6 @@ def _check_parameters(model: nn.Module) -> None:
     if len(dtypes) != 1:
         got = ", ".join(sorted(map(str, dtypes))) or "nothing to train"
         raise ValueError(f"make_model must return a model with parameters of one dtype, got {got}.")
-
-
-def _check_labels(model: nn.Module, data: Dataset) -> None:
-    with torch.no_grad():
-        classes = model(data.x_train[:1]).shape[1]
-    for part in ("train", "val"):
-        y = getattr(data, f"y_{part}")
-        if y.min() < 0 or y.max() >= classes:
-            raise ValueError(
-                f"y_{part} must hold classes from 0 to {classes - 1}, as many as the model has "
-                f"outputs, got {int(y.min())} to {int(y.max())}."
-            )
 
 
 def _check_buffers(model: nn.Module, data: Dataset) -> None:

@@ -203,10 +203,13 @@ def _is_chain(model: nn.Module, layers: Sequence[nn.Module]) -> bool:
     for layer in layers[:-1]:
         h = torch.relu(layer(h))
     expected = layers[-1](h)
+    was_training = model.training
     try:
         return all(torch.equal(model.train(mode)(x), expected) for mode in (False, True))
     except (RuntimeError, IndexError):  # it wants inputs of another shape
         return False
+    finally:
+        model.train(was_training)
 
 
 class _Count(TorchDispatchMode):

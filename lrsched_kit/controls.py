@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import ipywidgets as widgets
 
+from .live import WIDTH
 from .schedules import Param
 from .words import WORDS
 
-WIDTH = "1100px"  # of a lab on a wide page
 DIGITS = 3  # read-outs show so many significant digits, and labs train with just those
 
 
@@ -26,7 +26,7 @@ def make_slider(param: Param, value: float) -> widgets.Widget:
     if param.integer:
         return widgets.IntSlider(value=int(value), min=int(low), max=int(high), **common)
     # A browser moves a value between two notches onto one of them, so the start must be a notch.
-    if param.log:
+    if param.log and low > 0:
         start, notch = math.log10(value), 0.05
         return widgets.FloatLogSlider(
             value=value,
@@ -48,8 +48,13 @@ def make_slider(param: Param, value: float) -> widgets.Widget:
     )
 
 
-def read_slider(slider: widgets.Widget) -> float:
-    """Return the value as its read-out shows it, so that what is shown is what is trained."""
+def read_slider(slider: widgets.Widget, start: float) -> float:
+    """Return the value as its read-out shows it, so that what is shown is what is trained.
+
+    Where it stands at its start, that is returned to all its digits.
+    """
+    if math.isclose(slider.value, start):
+        return start
     if isinstance(slider, widgets.IntSlider):
         return slider.value
     return float(f"{slider.value:.{DIGITS}g}")

@@ -68,10 +68,11 @@ class Comparison:
         """Return the comparison as aligned text, lowest mean first."""
         width = max(map(len, self.histories))
         lines = [f"{'':{width}}  final validation loss   lower than {self.baseline}"]
-        for label in sorted(self.mean, key=lambda name: self.mean[name]):
+        mean, error = self.mean, self.error
+        for label in sorted(mean, key=lambda name: np.nan_to_num(mean[name], nan=np.inf)):
             result = self.against(label)
             lines.append(
-                f"{label:{width}}  {with_error(self.mean[label], self.error[label]):22}  "
+                f"{label:{width}}  {with_error(mean[label], error[label]):22}  "
                 + (
                     f"{result.wins} of {result.seeds}, by {with_error(result.gap, result.error)}"
                     if label != self.baseline
@@ -119,6 +120,7 @@ def compare(
     'CosineAnnealingLR beats Constant on 2 of 2 seeds'
     """
     seeds = int(check_number("seeds", seeds, integer=True))
+    first_seed = int(check_number("first_seed", first_seed, must_be="non-negative", integer=True))
     epochs = int(check_number("epochs", epochs, integer=True))
     settings = _settings(list(SCHEDULES) if schedules is None else schedules, epochs)
     runs = [

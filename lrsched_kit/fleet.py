@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -96,18 +96,26 @@ def train_many(
 class Fleet:
     """A model and a data set, found fit for each other once, to be trained as often as one likes.
 
-    `train_many` makes one for each call. A lab makes one where its cell runs: finding fit sets
-    process-wide switches for a moment, training does not, so that may go on in a thread.
+    `train_many` makes one for each call. A lab makes one where its cell runs: finding fit, and
+    making models, touch switches and random numbers of the whole process for a moment. Training
+    seeds that are known already does not, so that may go on in a thread.
 
-    Args, Raises: as `train_many`.
+    Args:
+        make_model, data: as for `train_many`.
+        seeds: whose initial weights to make now.
+
+    Raises:
+        ValueError: as `train_many`.
     """
 
-    def __init__(self, make_model: Callable[[], nn.Module], data: Dataset) -> None:
+    def __init__(
+        self, make_model: Callable[[], nn.Module], data: Dataset, seeds: Iterable[int] = (0,)
+    ) -> None:
         check_batchable(seeded(make_model, 0), data)
-        self._probe = seeded(make_model, 0)
-        self._make_stack = stack_for(self._probe, data)
         self._make_model = make_model
         self._data = data
+        self._models = {seed: seeded(make_model, seed) for seed in {0, *seeds}}
+        self._make_stack = stack_for(self._models[0], data)
 
     def train(
         self,
@@ -126,7 +134,7 @@ class Fleet:
         data = self._data
         lengths = [len(part) for part in data.x_train.split(batch_size)]
         rates = Rates(runs, epochs, len(lengths), step_every)
-        work = len(runs) * multiplications(self._probe, data.x_train[:batch_size])
+        work = len(runs) * multiplications(self._models[0], data.x_train[:batch_size])
         records = _Records(len(runs), epochs, lengths)
         generators = {run.seed: torch.Generator().manual_seed(run.seed) for run in runs}
         stop = threading.Event()
@@ -155,12 +163,15 @@ class Fleet:
                         on_epoch(epoch, records.histories)
                     if not records.running.any():
                         break
-                    rates.step(records.val_loss[:, epoch])
+                    if epoch + 1 < epochs:  # some schedules refuse a step beyond their last
+                        rates.step(records.val_loss[:, epoch])
         return records.histories
 
     def _groups(self, runs: list[Run], rates: Rates, batch_size: int, threads: int) -> list[Group]:
         """Divide the runs by optimizer, and so that no group is too large and no thread idle."""
-        models = {run.seed: seeded(self._make_model, run.seed) for run in runs}
+        models = self._models
+        for seed in {run.seed for run in runs} - models.keys():
+            models[seed] = seeded(self._make_model, seed)
         most = min(_MOST_IN_A_GROUP, math.ceil(len(runs) / threads))
         groups = []
         for name in dict.fromkeys(run.optimizer for run in runs):
@@ -191,6 +202,9 @@ def _crew(threads: int, stop: threading.Event) -> Iterator[Callable[..., Iterato
 
 
 def _checked(runs: Sequence[Run], step_every: str) -> list[Run]:
+    runs = list(runs)
+    if not all(isinstance(run, Run) for run in runs):
+        raise ValueError(f"runs must hold Run objects only, got {runs!r:.80}.")
     if not 1 <= len(runs) <= _MOST_RUNS:
         raise ValueError(f"runs must hold 1 to {_MOST_RUNS} runs, got {len(runs)}.")
     checked = []

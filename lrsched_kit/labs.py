@@ -146,17 +146,21 @@ class ScheduleLab(widgets.VBox):
         Raises:
             RuntimeError: when no run has finished yet.
         """
-        if not self.histories:
+        if not (histories := self.histories):
             raise RuntimeError(WORDS["nothing_to_save"])
         name = self._task.schedule.name
-        return save_run(self.histories, Path(folder), name, self._task.loss_label)
+        return save_run(histories, Path(folder), name, self._task.loss_label)
 
     def close(self) -> None:
         """Stop training, end the thread and take the widgets off the page."""
         if self.comm is not None:  # Widget.close() comes here a second time
             self._worker.close()
-            for widget in _descendants(self):
-                widget.close()
+            for widget in [*_descendants(self), self]:
+                for part in (getattr(widget, "style", None), widget.layout):
+                    if isinstance(part, widgets.Widget):
+                        part.close()
+                if widget is not self:
+                    widget.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -169,8 +173,8 @@ class ScheduleLab(widgets.VBox):
             self.wait(timeout=60)
         except Exception:  # the lab itself shows it, and so does the next wait()
             return bundle
-        if bundle is not None and self._work.image.value:
-            bundle["image/png"] = base64.b64encode(self._work.image.value).decode()
+        if bundle is not None and self._work.png:
+            bundle["image/png"] = base64.b64encode(self._work.png).decode()
         return bundle
 
     # ---- callbacks, on whichever thread: they only drop a request
@@ -183,7 +187,7 @@ class ScheduleLab(widgets.VBox):
             self.controls[name].on_click(getattr(self, f"_on_{name}"))
 
     def _setting(self) -> Setting:
-        values = {name: read_slider(self.controls[name]) for name in self._start}
+        values = {name: read_slider(self.controls[name], v) for name, v in self._start.items()}
         return Setting(values.pop("base_lr"), int(values.pop("epochs")), values)
 
     def _submit(self, *, again: bool = False) -> None:
@@ -202,8 +206,8 @@ class ScheduleLab(widgets.VBox):
             self._submit(again=True)
 
     def _on_pin(self, _: object) -> None:
-        if self._work.result is not None:
-            self._pins = (*self._pins, self._work.result)[-MAX_PINS:]
+        if (result := self._work.result) is not None:
+            self._pins = (*self._pins, result)[-MAX_PINS:]
             self._submit()
 
     def _on_reset(self, _: object) -> None:
@@ -215,7 +219,7 @@ class ScheduleLab(widgets.VBox):
     def _on_save(self, _: object) -> None:
         try:
             files = self.save()
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # a button has no other way to say what went wrong
             self._work.note(str(error))
         else:
             self._work.note(WORDS["saved"].format(files=" and ".join(map(str, files))))

@@ -13,6 +13,7 @@ from torch import nn
 
 from .data import Dataset
 from .fleet import Fleet, Run
+from .live import WIDTH
 from .picture import MAX_CURVES, Curve, LabPicture, Scene
 from .plotting import OTHER_STYLES, STYLES
 from .schedules import Schedule, trace_lr
@@ -88,7 +89,7 @@ class LabWork:
         on_running: Callable[[bool], None],
     ) -> None:
         self._task = task
-        self._fleet = Fleet(task.make_model, task.data)
+        self._fleet = Fleet(task.make_model, task.data, seeds=range(task.seeds))
         self._start = start
         self._on_running = on_running
         by_metric = task.schedule.metric_driven
@@ -96,36 +97,34 @@ class LabWork:
             WORDS["rate_title_by_metric" if by_metric else "rate_title"], task.loss_label
         )
         self.image = self._picture.image
-        self.text = widgets.HTML(layout=widgets.Layout(min_height="4.5em", max_width="1100px"))
+        self.text = widgets.HTML(layout=widgets.Layout(min_height="4.5em", max_width=WIDTH))
         self.progress = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="84px"))
         self.lines: list[str] = []
+        self._said: list[str] = []  # the lines without a note
         self.result: LabResult | None = None
+        self._shown: LabResult | None = None  # complete or stopped
         self.running = False
         self.stopped = False
         self._constants: dict[tuple[float, int], list[History]] = {}
 
     def __call__(self, request: LabRequest, stale: Callable[[], bool]) -> None:
         """Train if the setting is new, and draw; give up as soon as ``stale()``."""
-        result = self.result
-        if result is None or result.setting != request.setting or request.again:
-            self.result = None
-            result = self._train(request, stale)
+        shown = self._shown
+        if shown is None or shown.setting != request.setting or request.again:
+            self._shown = None
+            shown = self._train(request, stale)
             if stale():
                 return
+            self._shown = shown
+            if not self.stopped:
+                self._check_applied(shown)
+                self.result = shown
             self._set_running(False)
-            if self.stopped:
-                epoch = max(run.finished for run in result.histories[self._name])
-                self._draw(request, result, crisp=True)
-                self._say(result, [WORDS["stopped"].format(epoch=epoch, epochs=_epochs(result))])
-                return
-            self._check_applied(result)
-            self.result = result
-            self._draw(request, result)
-            self._say(result, loss_lines(result.histories))
-        if stale():
-            return
-        self._draw(request, result, crisp=True)
-        self._say(result, loss_lines(result.histories))
+            self._draw(request, shown)
+            self._say(shown, self._outcome(shown))
+        if not stale():
+            self._draw(request, shown, crisp=True)
+            self._say(shown, self._outcome(shown))
 
     def show_error(self, error: Exception) -> None:
         """Show in words what went wrong."""
@@ -135,7 +134,12 @@ class LabWork:
 
     def note(self, line: str) -> None:
         """Add a line under the picture."""
-        self._write([*self.lines, line])
+        self._write([*self._said, line])
+
+    @property
+    def png(self) -> bytes:
+        """The newest picture of a run at rest."""
+        return self._picture.png
 
     @property
     def _name(self) -> str:
@@ -193,6 +197,12 @@ class LabWork:
             self._constants = {key: result.histories["Constant"]}
         return result
 
+    def _outcome(self, shown: LabResult) -> list[str]:
+        if shown is self.result:
+            return loss_lines(shown.histories)
+        epoch = max(run.finished for run in shown.histories[self._name])
+        return [WORDS["stopped"].format(epoch=epoch, epochs=shown.setting.epochs)]
+
     def _check_applied(self, result: LabResult) -> None:
         """Planned and applied rates must be the same numbers: that is the kit's first promise."""
         if result.planned is None:
@@ -206,15 +216,19 @@ class LabWork:
 
     def _set_running(self, running: bool) -> None:
         self.running = running
-        self.progress.value = 0.0 if running else 1.0
+        if running:
+            self.progress.value = 0.0
+        elif not self.stopped:
+            self.progress.value = 1.0
         self._on_running(running)
 
     def _say(self, result: LabResult, lines: list[str]) -> None:
         runs = result.histories.get(self._name, [])
         rates = result.planned if result.planned is not None else runs[0].epoch_lr if runs else None
-        if rates is not None:
+        if rates is not None and np.isfinite(rates).any():
             by_metric = self._task.schedule.metric_driven
             lines = [rate_line(self._name, rates, metric_driven=by_metric), *lines]
+        self._said = lines
         self._write(lines)
         self._picture.describe(" ".join(lines))
 
@@ -247,7 +261,3 @@ class LabWork:
         changed = [f"{k} {v:g}" for k, v in values.items() if v != self._start[k]]
         more = "…" if len(changed) > 2 else ""  # the legend has room for two
         return ", ".join(changed[:2]) + more or WORDS["as_started"]
-
-
-def _epochs(result: LabResult) -> int:
-    return result.setting.epochs

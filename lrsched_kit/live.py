@@ -1,10 +1,11 @@
-"""What makes a picture live: the only thread of the kit, and the only PNG encoding for widgets."""
+"""What makes a picture live: a worker thread for the newest request, and frames for widgets."""
 
 from __future__ import annotations
 
 import io
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 import ipywidgets as widgets
@@ -16,6 +17,7 @@ from traitlets import Unicode
 from .plotting import palette_png, pixels_of
 
 Request = TypeVar("Request")
+WIDTH = "1100px"  # of a lab on a wide page
 
 
 class LatestWorker(Generic[Request]):
@@ -99,12 +101,15 @@ class LatestWorker(Generic[Request]):
             try:
                 self._work(request, self._stale)
             except Exception as error:
-                with self._changed:
-                    newest = not self._stale()
-                    if newest:
-                        self._error = error
-                if newest:
-                    self._on_error(error)
+                self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        with self._changed:
+            if self._stale():
+                return
+            self._error = error
+        with suppress(Exception):  # telling failed too; wait() still raises the error itself
+            self._on_error(error)
 
 
 class _DescribedImage(widgets.Image):
@@ -126,6 +131,7 @@ class LiveFigure:
 
     Attributes:
         image: the widget; its value is the newest frame.
+        crisp_png: the newest crisp frame, empty before there is one.
     """
 
     CRISP = 2
@@ -140,8 +146,9 @@ class LiveFigure:
             artist.set_animated(True)
         self.image = _DescribedImage(
             format="png",
-            layout=widgets.Layout(width="100%", max_width="1100px", height="auto", margin="0"),
+            layout=widgets.Layout(width="100%", max_width=WIDTH, height="auto", margin="0"),
         )
+        self.crisp_png = b""
 
     def draw(self, *, background_changed: bool = False, crisp: bool = False) -> None:
         """Draw a frame and send it to the browser."""
@@ -149,10 +156,12 @@ class LiveFigure:
             self._background = None
         if crisp:
             self._figure.dpi = self._dpi * self.CRISP
-            self._canvas.draw()
-            self._draw_moving()
-            self._send(crisp=True)
-            self._figure.dpi = self._dpi
+            try:
+                self._canvas.draw()
+                self._draw_moving()
+                self._send(crisp=True)
+            finally:
+                self._figure.dpi = self._dpi
             self._keep_background()  # now that things rest, so that the next move need not
             return
         self._keep_background()
@@ -177,6 +186,8 @@ class LiveFigure:
     def _send(self, *, crisp: bool) -> None:
         # A JPEG takes 2 ms, the palette PNG 6 to 25: time that a moving slider does not have.
         value = palette_png(self._canvas) if crisp else _quick_jpeg(self._canvas)
+        if crisp:
+            self.crisp_png = value
         with self.image.hold_sync():
             self.image.format = "png" if crisp else "jpeg"
             self.image.value = value

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+
+_one_at_a_time = threading.RLock()
 
 
 class SimpleNet(nn.Module):
@@ -45,13 +48,17 @@ class MLP(nn.Module):
 def seeded(make_model: Callable[[], nn.Module], seed: int) -> nn.Module:
     """Make a model whose initial weights depend on ``seed`` alone.
 
-    torch draws initial weights from its global random numbers; they are put back afterwards,
-    so making a model here disturbs nobody else's.
+    torch draws initial weights from its global random numbers. They are put back afterwards, and
+    one model is made at a time, so that models made on several threads are the same ones.
 
     >>> first, second = seeded(MLP, 0), seeded(MLP, 0)
     >>> bool((first.fc1.weight == second.fc1.weight).all())
     True
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return make_model()
+    with _one_at_a_time:
+        state = torch.default_generator.get_state()
+        try:
+            torch.default_generator.manual_seed(seed)
+            return make_model()
+        finally:
+            torch.default_generator.set_state(state)

@@ -83,6 +83,11 @@ class LabPicture:
         """The widget that shows the picture."""
         return self._live.image
 
+    @property
+    def png(self) -> bytes:
+        """The newest crisp frame."""
+        return self._live.crisp_png
+
     def describe(self, text: str) -> None:
         """Say in words what the picture shows."""
         self._live.describe(text)

@@ -24,6 +24,7 @@ from PIL import Image
 
 from .stats import mean_and_error
 from .training import History
+from .words import WORDS
 
 
 class Style(NamedTuple):
@@ -321,8 +322,8 @@ def with_divergence(label: str, runs: Sequence[History]) -> str:
     lost = [run.diverged_at for run in runs if run.diverged_at is not None]
     if not lost:
         return label
-    who = "" if len(runs) == 1 else f"{len(lost)} of {len(runs)} "
-    return f"{label} ({who}diverged at epoch {min(lost) + 1})"
+    key = "diverged_label" if len(runs) == 1 else "diverged_label_seeds"
+    return WORDS[key].format(label=label, epoch=min(lost) + 1, lost=len(lost), seeds=len(runs))
 
 
 def set_loss_scale(ax: Axes, bottom: float, top: float) -> None:
@@ -344,6 +345,7 @@ def set_loss_scale(ax: Axes, bottom: float, top: float) -> None:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
 
 
+_TINY = 1e-12  # a loss of zero has no place on a logarithmic axis
 _NICE = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
 
 
@@ -353,6 +355,7 @@ def nice_ceiling(value: float) -> float:
     >>> nice_ceiling(0.103), nice_ceiling(1.01), nice_ceiling(2.4)
     (0.12, 1.2, 2.5)
     """
+    value = max(value, _TINY)
     power = 10.0 ** math.floor(math.log10(value))
     step = min(step for step in _NICE if value <= step * power * (1 + 1e-9))
     return float(f"{step * power:.12g}")
@@ -364,6 +367,7 @@ def nice_floor(value: float) -> float:
     >>> nice_floor(0.37), nice_floor(1.0)
     (0.3, 1.0)
     """
+    value = max(value, _TINY)
     power = 10.0 ** math.floor(math.log10(value))
     step = max(step for step in _NICE if value >= step * power * (1 - 1e-9))
     return float(f"{step * power:.12g}")

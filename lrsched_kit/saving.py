@@ -22,7 +22,7 @@ def save_run(
     at the epoch's first update.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    number = next(n for n in count(1) if not (folder / f"{name}-{n}.csv").exists())
+    number = next(n for n in count(1) if not any(folder.glob(f"{name}-{n}.*")))
     table, picture = (folder / f"{name}-{number}.{ending}" for ending in ("csv", "png"))
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

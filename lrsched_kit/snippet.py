@@ -49,7 +49,8 @@ def training_script(task: Task, setting: Setting, *, seed: int = 0) -> str:
     >>> lab.close()
     """
     schedule = task.schedule
-    model = getattr(task.make_model, "__name__", "Model")
+    name = getattr(task.make_model, "__name__", "")
+    model = name if name.isidentifier() else "Model"
     own_model = not getattr(task.make_model, "__module__", "").startswith(__package__)
     names = sorted({task.data.source.split("(")[0], *([] if own_model else [model])} - {""})
     imports = [f"from lrsched_kit import {', '.join(names)}"] if names else []

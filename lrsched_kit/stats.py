@@ -33,9 +33,10 @@ class Paired:
     """How two settings differ, seed by seed.
 
     Attributes:
-        wins: on how many seeds the first is lower.
-        seeds: how many seeds could be compared (neither run diverged).
-        gap: mean of second minus first: positive where the first is lower.
+        wins: on how many seeds the first is lower (a run that diverged is lower than none).
+        seeds: how many there are.
+        gap: mean of second minus first, positive where the first is lower, over the seeds on
+            which neither diverged; NaN if there is none.
         error: standard error of that mean (NaN for one seed).
     """
 
@@ -55,12 +56,13 @@ def paired(first: ArrayLike, second: ArrayLike) -> Paired:
     >>> result.wins, result.seeds, round(result.gap, 3), round(result.error, 3)
     (3, 3, 0.2, 0.0)
     """
-    gaps = np.asarray(second, dtype=float) - np.asarray(first, dtype=float)
-    gaps = gaps[np.isfinite(gaps)]
-    if len(gaps) == 0:
-        return Paired(0, 0, math.nan, math.nan)
-    mean, error = mean_and_error(gaps)
-    return Paired(int((gaps > 0).sum()), len(gaps), float(mean), float(error))
+    a, b = (np.asarray(losses, dtype=float) for losses in (first, second))
+    a, b = (np.where(np.isfinite(losses), losses, math.inf) for losses in (a, b))
+    wins, both = int((a < b).sum()), np.isfinite(a) & np.isfinite(b)
+    if not both.any():
+        return Paired(wins, len(a), math.nan, math.nan)
+    mean, error = mean_and_error(b[both] - a[both])
+    return Paired(wins, len(a), float(mean), float(error))
 
 
 def with_error(value: float, error: float) -> str:

@@ -216,19 +216,37 @@ def check_step_every(step_every: str, *, wants_metric: bool) -> None:
 
 
 def check_shapes(model: nn.Module, data: Dataset) -> None:
-    """Try the model on one row, so that a mismatch is told in words and before training."""
+    """Try the model on two rows, so that a mismatch is told in words and before training."""
+    was_training = model.training
+    model.eval()  # which leaves running statistics and random numbers alone
     try:
         with torch.no_grad():
-            output, y = model(data.x_train[:1]), data.y_train[:1]
+            output, y = model(data.x_train[:2]), data.y_train[:2]
+            if not isinstance(output, Tensor):
+                raise TypeError(f"its output is a {type(output).__name__}, not a Tensor")
             if not data.is_classification and output.shape != y.shape:
                 raise RuntimeError(f"its outputs have shape {tuple(output.shape[1:])}")
-            data.loss_fn(output, y)
-    except (RuntimeError, IndexError) as error:
+            data.loss_fn(output, y.clamp(max=0) if data.is_classification else y)
+    except Exception as error:  # a model's code may raise anything
         raise ValueError(
             f"model must fit data {data.name!r} (inputs of shape "
             f"{tuple(data.x_train.shape[1:])}, labels of shape {tuple(data.y_train.shape[1:])}), "
             f"got {type(model).__name__}: {error}"
         ) from error
+    finally:
+        model.train(was_training)
+    if data.is_classification:
+        _check_classes(data, output.shape[1])
+
+
+def _check_classes(data: Dataset, classes: int) -> None:
+    for part in ("train", "val"):
+        y = getattr(data, f"y_{part}")
+        if y.min() < 0 or y.max() >= classes:
+            raise ValueError(
+                f"y_{part} must hold classes from 0 to {classes - 1}, as many as the model has "
+                f"outputs, got {int(y.min())} to {int(y.max())}."
+            )
 
 
 class _Threads:

@@ -17,6 +17,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "squared_error": "mean squared error",
         "pin_label": "pin {number}: {settings}",
         "as_started": "as at the start",
+        "diverged_label": "{label} (diverged at epoch {epoch})",
+        "diverged_label_seeds": "{label} ({lost} of {seeds} diverged at epoch {epoch})",
         # the controls
         "base_lr_help": "the rate that the optimizer starts with",
         "epochs_help": "how many times the training set is passed through",

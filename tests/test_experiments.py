@@ -53,9 +53,9 @@ def test_the_table_has_the_lowest_loss_on_top_and_no_verdict_on_the_baseline(res
     assert " of " not in baseline
 
 
-def test_a_seed_on_which_a_run_diverged_is_left_out_of_the_differences():
+def test_a_run_that_diverged_wins_on_no_seed_and_is_left_out_of_the_mean_difference():
     found = paired([0.3, np.nan, 0.5], [0.4, 0.4, 0.4])
-    assert (found.wins, found.seeds) == (1, 2)
+    assert (found.wins, found.seeds) == (1, 3)
     assert found.gap == pytest.approx(0)
 
 

@@ -473,7 +473,7 @@ def test_targets_of_another_shape_are_refused():
 
 
 def test_models_of_different_shapes_are_refused():
-    sizes = iter([32, 32, 32, 16])
+    sizes = iter([32, 32, 16, 16])
 
     def growing():
         size = next(sizes)

@@ -4,6 +4,7 @@ import io
 import threading
 import time
 
+import ipywidgets.widgets.widget as widget_module
 import numpy as np
 import pytest
 import torch
@@ -227,6 +228,38 @@ def test_stop_ends_a_run_and_run_takes_it_up_again(lab, monkeypatch):
     assert len(epoch_lr(lab)) == 40
 
 
+def test_histories_are_those_of_the_newest_finished_run_even_after_stop(lab):
+    before = lab.histories["StepLR"]
+    lab.controls["epochs"].value = 40
+    while not lab._work.running:
+        time.sleep(0.001)
+    lab.controls["run"].click()
+    assert lab.wait(60)
+    assert "Stopped after epoch" in lab.summary
+    assert lab.histories["StepLR"] is before
+    lab.controls["log"].value = True  # redraws what was stopped, trains nothing
+    assert lab.wait(60)
+    assert "Stopped after epoch" in lab.summary
+
+
+def test_stopping_a_plateau_lab_at_once_is_no_error():
+    lab = ScheduleLab("ReduceLROnPlateau", **QUICK)
+    assert lab.wait(60)
+    lab.controls["epochs"].value = 40
+    lab.controls["run"].click()
+    lab._work.stopped = True
+    assert lab.wait(60)
+    assert "failed" not in lab.summary
+    lab.close()
+
+
+def test_a_start_value_is_trained_to_all_its_digits():
+    lab = ScheduleLab("ReduceLROnPlateau", base_lr=0.012345, factor=0.9999, threshold=0, **QUICK)
+    assert lab.wait(60)
+    assert lab.histories["Constant"][0].epoch_lr[0] == 0.012345
+    lab.close()
+
+
 def test_the_summary_puts_the_picture_into_words(lab):
     first, second, third = lab.summary.splitlines()
     assert first == "StepLR: the rate goes from 0.1 to 0.01 in 4 epochs."
@@ -331,6 +364,14 @@ def test_the_notebook_gets_a_widget_and_a_picture_for_readers_without_a_kernel(l
     assert bundle["text/plain"] == "ScheduleLab(StepLR)"
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert bundle["image/png"].startswith("iVBORw0KGgo")
+
+
+def test_close_leaves_no_widget_registered():
+    before = set(widget_module._instances)
+    lab = ScheduleLab("StepLR", **QUICK)
+    assert lab.wait(60)
+    lab.close()
+    assert set(widget_module._instances) <= before
 
 
 def test_close_ends_training_and_leaves_no_thread_and_no_widget():

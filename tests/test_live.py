@@ -90,6 +90,22 @@ def test_an_error_is_shown_and_raised_until_the_next_request():
     assert worker.wait(10)
 
 
+def test_a_worker_outlives_an_error_in_telling_an_error():
+    def work(request, stale):
+        if request == "bad":
+            raise RuntimeError("first")
+
+    def tell(error):
+        raise ValueError("second")
+
+    worker = LatestWorker(work, tell)
+    worker.submit("bad")
+    with pytest.raises(RuntimeError, match="first"):
+        worker.wait(10)
+    worker.submit("good")
+    assert worker.wait(10)
+
+
 def test_many_threads_may_submit():
     done = []
     worker = LatestWorker(lambda request, stale: done.append(request), no_error)

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import torch
 
 from lrsched_kit import MLP, SimpleNet, seeded
@@ -26,3 +28,14 @@ def test_seeded_puts_the_global_random_numbers_back():
     torch.manual_seed(5)
     seeded(MLP, 0)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_models_made_on_several_threads_at_once_are_the_same_ones():
+    expected = [seeded(MLP, seed).fc1.weight for seed in range(4)]
+
+    def make(seed):
+        return [seeded(MLP, seed).fc1.weight for _ in range(20)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for weight, made in zip(expected, pool.map(make, range(4)), strict=True):
+            assert all(torch.equal(weight, one) for one in made)

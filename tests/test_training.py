@@ -1,8 +1,10 @@
 import math
+from types import FunctionType
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau, StepLR
 
 from lrsched_kit import (
@@ -141,18 +143,36 @@ def test_the_process_keeps_its_thread_count():
     assert torch.get_num_threads() == before
 
 
+def test_a_model_with_batch_norm_and_dropout_trains():
+    model = nn.Sequential(nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Dropout(0.1), nn.Linear(16, 10))
+    before = model[1].num_batches_tracked.item()
+    history = train(model, DIGITS, sgd(model), epochs=1)
+    assert history.finished == 1
+    assert model[1].num_batches_tracked.item() == before + 88  # trying it out left no trace
+
+
 def parts(**changed):
     model = seeded(MLP, 0)
     optimizer = sgd(model)
     given = {"model": model, "data": DIGITS, "optimizer": optimizer, "epochs": 1}
-    return given | {k: v(given) if callable(v) else v for k, v in changed.items()}
+    return given | {k: v(given) if isinstance(v, FunctionType) else v for k, v in changed.items()}
 
 
 OTHER = seeded(MLP, 9)
 WIDE = Dataset(
     "wide", torch.zeros(4, 9), torch.zeros(4).long(), torch.zeros(4, 9), torch.zeros(4).long()
 )
+RECURRENT = nn.LSTM(64, 10)  # its output is a tuple
+FOUR = nn.Sequential(nn.Linear(64, 4))
 BAD = {
+    "y_train must hold classes from 0 to 3, as many as the model has outputs, got 0 to 9.": {
+        "model": FOUR,
+        "optimizer": lambda given: sgd(FOUR),
+    },
+    "model must fit data 'digits' (inputs of shape (64,), labels of shape ()), got LSTM": {
+        "model": RECURRENT,
+        "optimizer": lambda given: sgd(RECURRENT),
+    },
     "epochs must be a positive integer, got 0.": {"epochs": 0},
     "epochs must be a positive integer, got 1.5.": {"epochs": 1.5},
     "batch_size must be a positive integer, got 0.": {"batch_size": 0},
