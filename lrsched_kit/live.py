@@ -195,5 +195,5 @@ class LiveFigure:
 
 def _quick_jpeg(canvas: FigureCanvasAgg) -> bytes:
     buffer = io.BytesIO()
-    pixels_of(canvas).save(buffer, "jpeg", quality=90, subsampling=0)
+    pixels_of(canvas).save(buffer, "jpeg", quality=80, subsampling=2)
     return buffer.getvalue()
