@@ -49,8 +49,7 @@ def check_batchable(model: nn.Module, data: Dataset) -> None:
                 raise ValueError(_refusal(model, name, hint))
     _check_parameters(model)
     check_shapes(model, data)
-    if data.is_classification:
-        _check_buffers(model, data)
+    _check_buffers(model, data)
     _try(model, data)
 
 

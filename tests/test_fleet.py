@@ -472,6 +472,20 @@ def test_targets_of_another_shape_are_refused():
         train_many(lambda: nn.Linear(10, 3), toy_regression(), [Run("Constant")], epochs=1)
 
 
+def test_in_place_state_is_refused_for_a_regression_too():
+    class Counting(SimpleNet):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x):
+            self.calls += 1
+            return super().forward(x)
+
+    with pytest.raises(ValueError, match="it changes its buffer 'calls' as it runs"):
+        train_many(Counting, toy_regression(), [Run("Constant")], epochs=1)
+
+
 def test_models_of_different_shapes_are_refused():
     sizes = iter([32, 32, 16, 16])
 
