@@ -121,10 +121,9 @@ class LabWork:
                 self.result = shown
             self._set_running(False)
             self._draw(request, shown)
-            self._say(shown, self._outcome(shown))
+        self._say(shown, self._outcome(shown))
         if not stale():
             self._draw(request, shown, crisp=True)
-            self._say(shown, self._outcome(shown))
 
     def show_error(self, error: Exception) -> None:
         """Show in words what went wrong."""

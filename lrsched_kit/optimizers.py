@@ -6,7 +6,6 @@ the next one's, which a torch optimizer cannot do within one tensor.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,7 +13,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, optim
 
-from .schedules import check_number
+from .schedules import check_number, nearest
 
 
 @dataclass(frozen=True)
@@ -26,11 +25,13 @@ class Rule:
         update: ``update(weights, grads, lr, memory, step)`` does the same to vectors, in place;
             ``step`` counts from 1.
         memory: how many vectors, at first zero, the rule keeps from step to step.
+        code: what ``make`` does, as a reader would write it; ``{lr}`` is left to fill in.
     """
 
     make: Callable[..., optim.Optimizer]
     update: Callable[[Tensor, Tensor, Tensor, list[Tensor], int], object]
     memory: int
+    code: str
 
 
 def _sgd(weights: Tensor, grads: Tensor, lr: Tensor, memory: list[Tensor], step: int) -> None:
@@ -59,10 +60,15 @@ def _adamw(weights: Tensor, grads: Tensor, lr: Tensor, memory: list[Tensor], ste
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "sgd": Rule(optim.SGD, _sgd, 0),
-        "momentum": Rule(lambda params, lr: optim.SGD(params, lr=lr, momentum=0.9), _momentum, 1),
-        "adam": Rule(optim.Adam, _adam, 2),
-        "adamw": Rule(optim.AdamW, _adamw, 2),
+        "sgd": Rule(optim.SGD, _sgd, 0, "torch.optim.SGD(model.parameters(), lr={lr})"),
+        "momentum": Rule(
+            lambda params, lr: optim.SGD(params, lr=lr, momentum=0.9),
+            _momentum,
+            1,
+            "torch.optim.SGD(model.parameters(), lr={lr}, momentum=0.9)",
+        ),
+        "adam": Rule(optim.Adam, _adam, 2, "torch.optim.Adam(model.parameters(), lr={lr})"),
+        "adamw": Rule(optim.AdamW, _adamw, 2, "torch.optim.AdamW(model.parameters(), lr={lr})"),
     }
 )
 
@@ -80,10 +86,9 @@ def get_rule(name: str) -> Rule:
 known are sgd, momentum, adam, adamw.
     """
     if name not in RULES:
-        near = difflib.get_close_matches(str(name).lower(), RULES, n=1, cutoff=0.5)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise ValueError(
-            f"optimizer must be a known name{hint}, got {name!r}; known are {', '.join(RULES)}."
+            f"optimizer must be a known name{nearest(str(name), RULES)}, got {name!r}; "
+            f"known are {', '.join(RULES)}."
         )
     return RULES[name]
 

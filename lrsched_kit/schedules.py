@@ -126,13 +126,14 @@ def _complete(
     for key in given:
         if key not in known:
             raise ValueError(
-                f"{name} has no parameter {key!r}{_nearest(key, known)}; "
+                f"{name} has no parameter {key!r}{nearest(key, known)}; "
                 f"it takes {', '.join(known) or 'none'}."
             )
     return {param.name: param.check(given.get(param.name, param.default)) for param in params}
 
 
-def _nearest(word: str, words: Iterable[str]) -> str:
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return a hint at the one of ``words`` that looks most like ``word``, or nothing."""
     close = difflib.get_close_matches(word.lower(), {w.lower(): w for w in words}, n=1, cutoff=0.5)
     return f" (did you mean {next(w for w in words if w.lower() == close[0])!r}?)" if close else ""
 
@@ -276,7 +277,7 @@ def get_schedule(name: str) -> Schedule:
     """
     if not isinstance(name, str) or name not in SCHEDULES:
         raise ValueError(
-            f"name must be a known schedule{_nearest(str(name), SCHEDULES)}, got {name!r}; "
+            f"name must be a known schedule{nearest(str(name), SCHEDULES)}, got {name!r}; "
             f"known are {', '.join(SCHEDULES)}."
         )
     return SCHEDULES[name]

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from .labwork import Setting, Task
-
-_OPTIMIZERS: Mapping[str, str] = {
-    "sgd": "torch.optim.SGD(model.parameters(), lr={lr})",
-    "momentum": "torch.optim.SGD(model.parameters(), lr={lr}, momentum=0.9)",
-    "adam": "torch.optim.Adam(model.parameters(), lr={lr})",
-    "adamw": "torch.optim.AdamW(model.parameters(), lr={lr})",
-}
+from .optimizers import get_rule
 
 _SCRIPT = """\
 import torch
@@ -66,7 +58,7 @@ def training_script(task: Task, setting: Setting, *, seed: int = 0) -> str:
         source=task.data.source or "...  # your own data set",
         model=model,
         loss=type(task.data.loss_fn).__name__,
-        optimizer=_OPTIMIZERS[task.optimizer].format(lr=setting.base_lr),
+        optimizer=get_rule(task.optimizer).code.format(lr=setting.base_lr),
         scheduler=build,
         train_size=len(task.data.x_train),
         batch_size=task.batch_size,
