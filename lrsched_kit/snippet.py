@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from .labwork import Setting, Task
+from typing import TYPE_CHECKING
+
 from .optimizers import get_rule
+
+if TYPE_CHECKING:
+    from .labs.schedule_work import Setting, Task
 
 _SCRIPT = """\
 import torch

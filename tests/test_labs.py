@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from lrsched_kit import MLP, SCHEDULES, ScheduleLab, SimpleNet, toy_regression, trace_lr
-from lrsched_kit import labwork as work_module
-from lrsched_kit.cells import close_earlier_labs
+from lrsched_kit.labs import schedule_work as work_module
+from lrsched_kit.labs.cells import close_earlier_labs
 from lrsched_kit.words import WORDS
 
 QUICK = {"epochs": 2, "seeds": 2}
@@ -148,7 +148,7 @@ def test_pictures_change_with_the_setting_but_keep_their_shape(lab):
     for gamma in (0.2, 0.9):
         lab.controls["gamma"].value = gamma
         assert lab.wait(60)
-        png = lab._work.image.value
+        png = lab._work.picture.image.value
         pictures.add(png)
         sizes.add(png[16:24])  # width and height, in PNG's header
     assert len(pictures) == 2
@@ -156,11 +156,11 @@ def test_pictures_change_with_the_setting_but_keep_their_shape(lab):
 
 
 def test_the_log_switch_redraws_without_training_again(lab):
-    before, picture = lab.histories["StepLR"], lab._work.image.value
+    before, picture = lab.histories["StepLR"], lab._work.picture.image.value
     lab.controls["log"].value = True
     assert lab.wait(60)
     assert lab.histories["StepLR"] is before
-    assert lab._work.image.value != picture
+    assert lab._work.picture.image.value != picture
 
 
 def test_the_constant_rate_is_trained_once_while_only_the_schedule_changes(lab):
@@ -171,7 +171,7 @@ def test_the_constant_rate_is_trained_once_while_only_the_schedule_changes(lab):
 
 
 def legend(lab):
-    return [text.get_text() for text in lab._work._picture._figure.legends[0].get_texts()]
+    return [text.get_text() for text in lab._work.picture._figure.legends[0].get_texts()]
 
 
 def test_pins_stay_in_the_picture_and_name_what_differs(lab):
@@ -265,7 +265,7 @@ def test_the_summary_puts_the_picture_into_words(lab):
     assert first == "StepLR: the rate goes from 0.1 to 0.01 in 4 epochs."
     assert second.startswith("Final validation loss (mean of 2 seeds): StepLR 0.")
     assert third.startswith("StepLR is lower on ")
-    assert lab._work.image.tooltip == lab.summary.replace("\n", " ")
+    assert lab._work.picture.image.tooltip == lab.summary.replace("\n", " ")
 
 
 def test_a_diverging_run_is_a_result():
@@ -390,7 +390,7 @@ def test_an_idle_lab_holds_no_thread(lab):
 
 def test_running_a_cell_again_closes_its_earlier_lab(monkeypatch):
     cell, execution = "cell-1", "first"
-    monkeypatch.setattr("lrsched_kit.cells._running_cell", lambda: (cell, execution))
+    monkeypatch.setattr("lrsched_kit.labs.cells._running_cell", lambda: (cell, execution))
 
     class Closable:
         closed = False

@@ -1,25 +1,23 @@
-"""What a lab does on its worker's thread: plan, train, draw, and put the outcome into words."""
+"""What a schedule's lab does on its thread: plan, train, draw, and put the outcome into words."""
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import ipywidgets as widgets
 import numpy as np
 from torch import nn
 
-from .data import Dataset
-from .fleet import Fleet, Run
-from .live import WIDTH
+from ..data import Dataset
+from ..fleet import Fleet, Run
+from ..plotting import OTHER_STYLES, STYLES
+from ..schedules import Schedule, trace_lr
+from ..training import History
+from ..words import WORDS
+from .core import Work
 from .picture import MAX_CURVES, Curve, LabPicture, Scene
-from .plotting import OTHER_STYLES, STYLES
-from .schedules import Schedule, trace_lr
-from .training import History
 from .verdict import loss_lines, rate_line
-from .words import WORDS
 
 MAX_PINS = MAX_CURVES - 2  # beside the schedule and the constant rate
 FRAME_SECONDS = 0.04  # growing curves need no more than 25 frames a second
@@ -71,40 +69,24 @@ class LabRequest:
     again: bool = False
 
 
-class LabWork:
+class LabWork(Work[LabRequest]):
     """Trains and draws what is asked; one thread at a time.
 
     Attributes:
-        image, text, progress: the widgets that it writes to. It never writes to a slider.
-        lines: the text under the picture.
         result: of the newest finished run.
-        running: whether training goes on.
-        stopped: set by a caller to end the training that is running.
     """
 
-    def __init__(
-        self,
-        task: Task,
-        start: Mapping[str, float],
-        on_running: Callable[[bool], None],
-    ) -> None:
+    picture: LabPicture
+
+    def __init__(self, task: Task, start: Mapping[str, float]) -> None:
+        by_metric = task.schedule.metric_driven
+        title = WORDS["rate_title_by_metric" if by_metric else "rate_title"]
+        super().__init__(LabPicture(title, task.loss_label))
         self._task = task
         self._fleet = Fleet(task.make_model, task.data, seeds=range(task.seeds))
         self._start = start
-        self._on_running = on_running
-        by_metric = task.schedule.metric_driven
-        self._picture = LabPicture(
-            WORDS["rate_title_by_metric" if by_metric else "rate_title"], task.loss_label
-        )
-        self.image = self._picture.image
-        self.text = widgets.HTML(layout=widgets.Layout(min_height="4.5em", max_width=WIDTH))
-        self.progress = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="84px"))
-        self.lines: list[str] = []
-        self._said: list[str] = []  # the lines without a note
         self.result: LabResult | None = None
         self._shown: LabResult | None = None  # complete or stopped
-        self.running = False
-        self.stopped = False
         self._constants: dict[tuple[float, int], list[History]] = {}
 
     def __call__(self, request: LabRequest, stale: Callable[[], bool]) -> None:
@@ -119,26 +101,11 @@ class LabWork:
             if not self.stopped:
                 self._check_applied(shown)
                 self.result = shown
-            self._set_running(False)
+            self.set_running(False)
             self._draw(request, shown)
         self._say(shown, self._outcome(shown))
         if not stale():
             self._draw(request, shown, crisp=True)
-
-    def show_error(self, error: Exception) -> None:
-        """Show in words what went wrong."""
-        self._set_running(False)
-        line = WORDS["failed"].format(error=f"{type(error).__name__}: {error}")
-        self._write([line], color="#b00020")
-
-    def note(self, line: str) -> None:
-        """Add a line under the picture."""
-        self._write([*self._said, line])
-
-    @property
-    def png(self) -> bytes:
-        """The newest picture of a run at rest."""
-        return self._picture.png
 
     @property
     def _name(self) -> str:
@@ -159,7 +126,7 @@ class LabWork:
         result = LabResult(setting, planned, known)
         self._draw(request, result)
         time.sleep(HEAD_START)
-        self._set_running(True)
+        self.set_running(True)
         self._say(result, [WORDS["training"].format(epoch=0, epochs=setting.epochs)])
         last_frame = time.monotonic()
 
@@ -213,28 +180,13 @@ class LabWork:
                     f"planned rates {result.planned} differ from those applied, {applied}."
                 )
 
-    def _set_running(self, running: bool) -> None:
-        self.running = running
-        if running:
-            self.progress.value = 0.0
-        elif not self.stopped:
-            self.progress.value = 1.0
-        self._on_running(running)
-
     def _say(self, result: LabResult, lines: list[str]) -> None:
         runs = result.histories.get(self._name, [])
         rates = result.planned if result.planned is not None else runs[0].epoch_lr if runs else None
         if rates is not None and np.isfinite(rates).any():
             by_metric = self._task.schedule.metric_driven
             lines = [rate_line(self._name, rates, metric_driven=by_metric), *lines]
-        self._said = lines
-        self._write(lines)
-        self._picture.describe(" ".join(lines))
-
-    def _write(self, lines: list[str], color: str = "inherit") -> None:
-        self.lines = lines
-        text = "<br>".join(html.escape(line) for line in lines)
-        self.text.value = f"<div style='line-height: 1.5; color: {color}'>{text}</div>"
+        self.say(lines)
 
     def _draw(self, request: LabRequest, result: LabResult, *, crisp: bool = False) -> None:
         curves = [self._curve(self._name, result)]
@@ -248,7 +200,7 @@ class LabWork:
                 Curve(label, OTHER_STYLES[number], None, pin.histories[self._name], thin=True)
             )
         scene = Scene(tuple(curves), result.setting.epochs, result.setting.base_lr, log=request.log)
-        self._picture.show(scene, crisp=crisp)
+        self.picture.show(scene, crisp=crisp)
 
     def _curve(self, label: str, result: LabResult) -> Curve:
         runs = result.histories.get(label, [])

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import ipywidgets as widgets
 
-from .live import WIDTH
-from .schedules import Param
-from .words import WORDS
+from ..live import WIDTH
+from ..schedules import Param
+from ..words import WORDS
 
 DIGITS = 3  # read-outs show so many significant digits, and labs train with just those
 

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .live import LiveFigure
-from .plotting import (
+from ..live import LiveFigure
+from ..plotting import (
     Style,
     distinct_rates,
     dress,
@@ -24,9 +24,9 @@ from .plotting import (
     stairs,
     with_divergence,
 )
-from .stats import mean_and_error
-from .training import History
-from .words import WORDS
+from ..stats import mean_and_error
+from ..training import History
+from ..words import WORDS
 
 MAX_CURVES = 5  # the schedule, the constant rate, three pins
 LOG_DECADES = 5  # a logarithmic rate axis shows at most so many

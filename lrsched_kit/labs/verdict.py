@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .stats import mean_and_error, paired, with_error
-from .training import History
-from .words import WORDS
+from ..stats import mean_and_error, paired, with_error
+from ..training import History
+from ..words import WORDS
 
 
 def rate_line(label: str, rates: np.ndarray, *, metric_driven: bool) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
-from .plotting import plot_histories
-from .training import History
+from ..plotting import plot_histories
+from ..training import History
 
 COLUMNS = ("curve", "seed", "epoch", "lr", "train_loss", "val_loss", "val_accuracy")
 
