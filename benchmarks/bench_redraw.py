@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from lrsched_kit import Run, load_digits, trace_lr, train_many
 from lrsched_kit.labs.picture import Curve, LabPicture, Scene
 from lrsched_kit.models import MLP
-from lrsched_kit.plotting import STYLES, plot_histories
+from lrsched_kit.plotting import plot_histories
+from lrsched_kit.style import STYLES
 
 EPOCHS, REPEATS = 20, 40
 

@@ -13,8 +13,9 @@ import torch
 
 from .data import load_digits, toy_regression
 from .models import MLP, SimpleNet, seeded
-from .plotting import dress, new_axes, plot_histories
+from .plotting import new_axes, plot_histories
 from .schedules import SCHEDULES, check_number, get_schedule
+from .style import dress
 from .training import History, train
 
 TUTORIAL = ("StepLR", "ExponentialLR", "CosineAnnealingLR")

@@ -134,6 +134,7 @@ ABOVE = {
     "training": {"fleet", "experiments", "plotting"},
     "fleet": {"experiments", "plotting"},
     "experiments": {"plotting"},
+    "style": MODULES.keys() - {"style"},
     "plotting": {"fleet", "experiments"},
 }
 

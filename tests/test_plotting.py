@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from lrsched_kit import SCHEDULES, History, plot_histories, plot_rates
-from lrsched_kit.plotting import STYLES, new_axes, nice_ceiling
+from lrsched_kit.plotting import new_axes
+from lrsched_kit.style import STYLES, nice_ceiling
 
 
 def history(val_loss, rates=(0.1, 0.1, 0.01), diverged_at=None):

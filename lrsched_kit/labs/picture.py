@@ -13,18 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..live import LiveFigure
-from ..plotting import (
-    Style,
-    distinct_rates,
-    dress,
-    nice_ceiling,
-    nice_floor,
-    set_loss_scale,
-    set_rate_scale,
-    stairs,
-    with_divergence,
-)
+from ..plotting import distinct_rates, stairs, with_divergence
 from ..stats import mean_and_error
+from ..style import Style, dress, nice_ceiling, nice_floor, set_loss_scale, set_rate_scale
 from ..training import History
 from ..words import WORDS
 

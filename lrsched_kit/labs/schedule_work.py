@@ -11,8 +11,8 @@ from torch import nn
 
 from ..data import Dataset
 from ..fleet import Fleet, Run
-from ..plotting import OTHER_STYLES, STYLES
 from ..schedules import Schedule, trace_lr
+from ..style import OTHER_STYLES, STYLES
 from ..training import History
 from ..words import WORDS
 from .core import Work
