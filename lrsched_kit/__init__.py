@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from .data import Dataset, load_digits, toy_regression
 from .exercises import check
-from .experiments import Comparison, compare
+from .experiments import Comparison, Sweep, compare, sweep
 from .fleet import Run, train_many
+from .heatmap import plot_heat_map
 from .models import MLP, SimpleNet, seeded
 from .optimizers import make_optimizer
 from .plotting import plot_finals, plot_histories, plot_rates
@@ -33,6 +34,7 @@ __all__ = [
     "Schedule",
     "ScheduleLab",
     "SimpleNet",
+    "Sweep",
     "batches",
     "check",
     "compare",
@@ -41,9 +43,11 @@ __all__ = [
     "load_digits",
     "make_optimizer",
     "plot_finals",
+    "plot_heat_map",
     "plot_histories",
     "plot_rates",
     "seeded",
+    "sweep",
     "toy_regression",
     "trace_lr",
     "train",

@@ -96,15 +96,25 @@ def set_loss_scale(ax: Axes, bottom: float, top: float) -> None:
     """
     ax.set_yscale("log")
     ax.set_ylim(bottom, top)
+    ticks = loss_ticks(bottom, top)
+    ax.yaxis.set_major_locator(FixedLocator(ticks))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+
+
+def loss_ticks(bottom: float, top: float) -> np.ndarray:
+    """Return at most eight plain numbers to label a logarithmic axis with.
+
+    >>> loss_ticks(0.3, 2.5).round(3).tolist()
+    [0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0]
+    """
     decades = 10.0 ** np.arange(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
     for digits in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
         ticks = np.outer(decades, digits).ravel()
         ticks = ticks[(ticks >= bottom * 0.999) & (ticks <= top * 1.001)]
         if len(ticks) <= 8:
             break
-    ax.yaxis.set_major_locator(FixedLocator(ticks))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+    return ticks
 
 
 def short_number(value: float) -> str:

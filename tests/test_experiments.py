@@ -67,7 +67,7 @@ def test_an_infinite_loss_gives_no_mean_rather_than_a_warning():
 
 def test_a_comparison_can_be_made_of_any_histories(result):
     short = Comparison({"Constant": result.histories["Constant"], "x": result.histories["StepLR"]})
-    assert short.verdict("x").startswith("x beats Constant on ")
+    assert short.verdict("x").startswith("x is lower than Constant on ")
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ ABOVE = {
     "schedules": MODULES.keys() - {"schedules"},
     "training": {"fleet", "experiments", "plotting"},
     "fleet": {"experiments", "plotting"},
-    "experiments": {"plotting"},
+    "experiments": set(),
     "style": MODULES.keys() - {"style"},
     "plotting": {"fleet", "experiments"},
 }

@@ -1,0 +1,174 @@
+"""A heat map of losses over two parameters, drawn once or changed as results come in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import LogNorm
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from .plotting import new_axes
+from .style import loss_ticks, short_number
+from .words import WORDS
+
+# The lower the loss, the brighter; also told apart in grey.
+_COLORS = colormaps["viridis_r"].with_extremes(bad="#e2e2e2")
+_MOST_NUMBERS = 64  # cells that have room for their number
+_MOST_TICKS = 9
+_FRAME = 0.46 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)])  # around a cell's middle
+
+
+class HeatMap:
+    """Cells coloured by their loss, a solid frame around the best, a dashed one around another.
+
+    Args:
+        ax: where to draw.
+        grid: the two parameters -> their values; the first goes up, the second to the right.
+        label: what the colours mean.
+
+    Attributes:
+        artists: those that `show` changes, from back to front.
+
+    >>> from lrsched_kit.plotting import new_axes
+    >>> heat_map = HeatMap(new_axes()[0], {"gamma": (0.1, 0.5), "step_size": (2, 4, 8)}, "loss")
+    >>> heat_map.show(np.array([[0.4, 0.3, math.nan], [0.5, 0.6, 0.7]]), best=(0, 1))
+    >>> heat_map.ax.get_xlabel(), [text.get_text() for text in heat_map.ax.get_xticklabels()]
+    ('step_size', ['2', '4', '8'])
+    """
+
+    def __init__(self, ax: Axes, grid: Mapping[str, Sequence[float]], label: str) -> None:
+        (self._first, rows), (self._second, columns) = grid.items()
+        self.ax = ax
+        shape = (len(rows), len(columns))
+        self._norm = LogNorm(0.1, 2.5)
+        self._image = ax.imshow(
+            np.full(shape, np.nan), cmap=_COLORS, norm=self._norm, origin="lower", aspect="auto"
+        )
+        self._numbers = [
+            [
+                ax.text(column, row, "", ha="center", va="center", fontsize=7.5)
+                for column in range(shape[1])
+            ]
+            for row in range(shape[0] if math.prod(shape) <= _MOST_NUMBERS else 0)
+        ]
+        self._diverged = Line2D([], [], ls="", marker="x", ms=6, mew=1.4, c="#404040")
+        self._best, self._marked = _frame("-"), _frame((0, (2.5, 1.5)))
+        for line in (self._diverged, *self._best, *self._marked):
+            ax.add_line(line)
+        self.artists: list[Artist] = [
+            self._image,
+            *(text for texts in self._numbers for text in texts),
+            self._diverged,
+            *self._best,
+            *self._marked,
+        ]
+        self._bar = ax.figure.colorbar(self._image, ax=ax, fraction=0.06, pad=0.03)
+        self._bar.set_label(label)
+        _label_cells(ax.xaxis, columns)
+        _label_cells(ax.yaxis, rows)
+        ax.set_xlabel(self._second)
+        ax.set_ylabel(self._first)
+
+    def show(
+        self,
+        losses: np.ndarray,
+        *,
+        finished: np.ndarray | None = None,
+        best: tuple[int, int] | None = None,
+        marked: tuple[int, int] | None = None,
+    ) -> None:
+        """Change what is shown; cells are ``(row, column)``.
+
+        Args:
+            losses: shape ``(rows, columns)``; NaN: nothing to show there.
+            finished: shape ``(rows, columns)``: where NaN means that training diverged.
+            best: the cell with a solid frame.
+            marked: the cell with a dashed frame.
+        """
+        self._image.set_data(np.ma.masked_invalid(losses))
+        lost = ~np.isfinite(losses) & (False if finished is None else finished)
+        self._diverged.set_data(*np.nonzero(lost)[::-1])
+        for lines, cell in ((self._best, best), (self._marked, marked)):
+            for line in lines:
+                line.set_data(*([], []) if cell is None else _around(cell))
+        for (row, column), loss in np.ndenumerate(losses) if self._numbers else ():
+            text = self._numbers[row][column]
+            text.set_text(f"{loss:.2f}" if np.isfinite(loss) else "")
+            text.set_color("black" if self._norm(loss) < 0.45 else "white")
+
+    def limits_of(self, losses: np.ndarray) -> tuple[float, float]:
+        """Return the least and the greatest loss, for `set_limits`."""
+        known = losses[np.isfinite(losses)]
+        if not len(known):
+            return self._norm.vmin, self._norm.vmax
+        low = max(known.min(), 1e-12)
+        return low, max(known.max(), 1.2 * low)  # one cell alone has a scale, too
+
+    def set_limits(self, bottom: float, top: float) -> None:
+        """Let the colours reach from ``bottom`` to ``top``."""
+        self._norm.vmin, self._norm.vmax = bottom, top
+        axis = self._bar.ax.yaxis
+        axis.set_major_locator(FixedLocator(loss_ticks(bottom, top)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+
+
+def _frame(linestyle: str | tuple[int, tuple[float, ...]]) -> list[Line2D]:
+    white = Line2D([], [], color="white", linewidth=4.5, solid_joinstyle="miter")
+    return [white, Line2D([], [], color="black", linewidth=2, linestyle=linestyle)]
+
+
+def _around(cell: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    x, y = (np.array(cell[::-1]) + _FRAME).T
+    return x, y
+
+
+def _label_cells(axis: Axis, values: Sequence[float]) -> None:
+    """Write the values under the cells, all or every so many of them."""
+    places = np.arange(0, len(values), math.ceil(len(values) / _MOST_TICKS))
+    axis.set_ticks(places, [f"{values[place]:.3g}" for place in places])
+    axis.set_tick_params(length=0)
+
+
+def plot_heat_map(
+    losses: np.ndarray,
+    grid: Mapping[str, Sequence[float]],
+    ax: Axes | None = None,
+    *,
+    finished: np.ndarray | None = None,
+    best: tuple[int, int] | None = None,
+    marked: tuple[int, int] | None = None,
+    label: str = "loss",
+) -> Axes:
+    """Draw losses over a grid of two parameters, on a logarithmic scale of colours.
+
+    Args:
+        losses: shape ``(rows, columns)``; NaN: nothing to show there.
+        grid: the two parameters -> their values; the first goes up, the second to the right.
+        ax: where to draw; None makes a new figure.
+        finished: shape ``(rows, columns)``: where NaN means that training diverged (a cross).
+        best: the cell ``(row, column)`` with a solid frame.
+        marked: the cell ``(row, column)`` with a dashed frame.
+        label: what the colours mean.
+
+    Returns:
+        The Axes.
+
+    >>> ax = plot_heat_map(np.array([[0.4, 0.3]]), {"gamma": (0.1,), "step_size": (2, 4)})
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('step_size', 'gamma')
+    """
+    ax = ax or new_axes(size=(6.4, 4.2))[0]
+    heat_map = HeatMap(ax, grid, label)
+    heat_map.set_limits(*heat_map.limits_of(losses))
+    heat_map.show(losses, finished=finished, best=best, marked=marked)
+    named = [WORDS[key] for key, cell in (("best", best), ("marked", marked)) if cell is not None]
+    ax.set_title("; ".join(named), fontsize="medium", loc="left")
+    return ax
