@@ -109,7 +109,15 @@ def loss_ticks(bottom: float, top: float) -> np.ndarray:
     [0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0]
     """
     decades = 10.0 ** np.arange(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
-    for digits in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+    halves = np.arange(2, 20) / 2
+    for digits in (
+        halves,
+        (1, 1.5, 2, 3, 4, 5, 6, 8),
+        (1, 1.5, 2, 3, 5, 7),
+        (1, 2, 5),
+        (1, 3),
+        (1,),
+    ):
         ticks = np.outer(decades, digits).ravel()
         ticks = ticks[(ticks >= bottom * 0.999) & (ticks <= top * 1.001)]
         if len(ticks) <= 8:

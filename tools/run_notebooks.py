@@ -4,6 +4,7 @@ Only what the lesson shows is kept. Times, the Python version and the state of w
 change every file on every run.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import nbformat
 from nbclient import NotebookClient
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+os.environ["TQDM_DISABLE"] = "1"  # whether a progress bar appears is a matter of speed
 
 
 def run(path: Path) -> None:

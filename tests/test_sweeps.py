@@ -1,0 +1,235 @@
+import os
+import signal
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+import torch
+from distributed import Client, LocalCluster
+
+from lrsched_kit import MLP, Run, compare, load_digits, sweep, train_many
+from lrsched_kit.experiments import slices
+
+GRID = {"gamma": [0.1, 0.5], "step_size": [1, 2, 3]}
+QUICK = {"epochs": 2, "progress": False}
+
+
+@pytest.fixture
+def small_slices(monkeypatch):
+    """Two runs to a slice, so that little work has several."""
+    monkeypatch.setattr(slices, "_RUNS_HERE", 2)
+    monkeypatch.setattr(slices, "_RUNS_THERE", 2)
+
+
+class Inline(Executor):
+    """Trains in this process, and fails, as a pool does whose processes die, from some slice on."""
+
+    def __init__(self, good):
+        self._good = good
+
+    def submit(self, work, /, *arguments):
+        future = Future()
+        if self._good > 0:
+            future.set_result(work(*arguments))
+        else:
+            future.set_exception(OSError("a worker died"))
+        self._good -= 1
+        return future
+
+
+class Dying(MLP):
+    """Takes its process down when seed 3 is trained."""
+
+    def __init__(self):
+        super().__init__()
+        if torch.initial_seed() == 3:
+            os._exit(1)
+
+
+def test_each_cell_is_trained_with_its_parameters_on_the_same_seeds():
+    result = sweep("StepLR", GRID, seeds=2, base_lr=0.05, **QUICK)
+    runs = [Run("StepLR", {"gamma": 0.5, "step_size": 1}, 0.05, seed=seed) for seed in (0, 1)]
+    data = load_digits().to(torch.float64)
+    expected = train_many(lambda: MLP().double(), data, runs, epochs=2)
+    found = result.histories[1, 0]
+    assert [run.lr.tolist() for run in found] == [run.lr.tolist() for run in expected]
+    assert [run.val_loss.tolist() for run in found] == [run.val_loss.tolist() for run in expected]
+    assert result.mean[1, 0] == pytest.approx(np.mean([run.val_loss[-1] for run in expected]))
+
+
+def test_any_two_parameters_make_a_grid():
+    result = sweep("CosineAnnealingLR", {"base_lr": [0.01, 0.1], "T_max": [2, 4]}, **QUICK)
+    assert result.histories[0, 1][0].epoch_lr == pytest.approx([0.01, 0.01 * (1 + 0.5**0.5) / 2])
+    assert result.setting((1, 0)) == {"base_lr": 0.1, "T_max": 2}
+
+
+def test_the_best_cell_has_the_lowest_mean():
+    result = sweep("StepLR", GRID, **QUICK)
+    assert result.mean[result.best_cell] == result.mean.min()
+    assert result.best == result.setting(result.best_cell)
+
+
+def test_slices_change_nothing(monkeypatch):
+    whole = sweep("StepLR", GRID, **QUICK)
+    monkeypatch.setattr(slices, "_RUNS_HERE", 2)
+    in_slices = sweep("StepLR", GRID, **QUICK)
+    assert in_slices.losses.tolist() == whole.losses.tolist()
+
+
+def test_a_cell_that_diverged_is_finished_and_never_the_best():
+    result = sweep("StepLR", {"base_lr": [0.1, 1e300], "gamma": [0.5]}, **QUICK)
+    assert result.finished.all()
+    assert np.isnan(result.mean).tolist() == [[False], [True]]
+    assert result.best["base_lr"] == 0.1
+    assert "diverged" in result.table()
+
+
+def test_with_nothing_but_diverged_cells_there_is_no_best():
+    result = sweep("StepLR", {"base_lr": [1e300], "gamma": [0.5]}, **QUICK)
+    assert (result.best_cell, result.best) == (None, {})
+    result.plot(marked={"base_lr": 1.0, "gamma": 0.5})
+
+
+def test_the_picture_frames_the_best_cell_and_the_chosen_one():
+    ax = sweep("StepLR", GRID, **QUICK).plot(marked={"gamma": 0.45, "step_size": 9})
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("step_size", "gamma")
+    middles = [line.get_xydata()[:4].mean(0).round(6).tolist() for line in ax.lines[1:]]
+    assert middles[-1] == [2, 1]  # step_size 3, gamma 0.5
+    assert len(ax.texts) == 6
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ({"gamma": [0.1]}, "grid must name two parameters, got 1: gamma."),
+        ({"gamma": [0.1], "stepsize": [1]}, "did you mean 'step_size'?"),
+        ({"gamma": [0.1], "step_size": []}, "grid['step_size'] must hold numbers, at least one"),
+        ({"gamma": [0.5, 0.1], "step_size": [1]}, "grid['gamma'] must rise from value to value"),
+        ({"gamma": [0.1], "step_size": [0]}, "step_size must be a positive integer, got 0."),
+        ({"gamma": [0.1], "base_lr": [-1]}, "base_lr must be a positive number, got -1."),
+    ],
+)
+def test_a_bad_grid_is_refused(grid, message):
+    with pytest.raises(ValueError) as error:
+        sweep("StepLR", grid, **QUICK)
+    assert message in str(error.value)
+
+
+# Interrupted
+
+
+def interrupt_after(monkeypatch, slices_done):
+    """Let Ctrl-C arrive while the slice after so many is trained."""
+    train, done = slices.Fleet.train, []
+
+    def train_or_interrupt(*arguments, **options):
+        if len(done) == slices_done:
+            signal.raise_signal(signal.SIGINT)
+        done.append(True)
+        return train(*arguments, **options)
+
+    monkeypatch.setattr(slices.Fleet, "train", train_or_interrupt)
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_an_interrupted_sweep_returns_what_it_finished(monkeypatch):
+    interrupt_after(monkeypatch, 2)
+    with pytest.warns(UserWarning, match="interrupted: 4 of 6 runs finished"):
+        result = sweep("StepLR", GRID, **QUICK)
+    assert result.finished.tolist() == [[True] * 3, [True, False, False]]
+    assert np.isfinite(result.mean).tolist() == result.finished.tolist()
+    assert result.table().splitlines()[-1] == "(interrupted: cells marked - are missing)"
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_an_interrupted_comparison_returns_the_seeds_it_finished(monkeypatch):
+    interrupt_after(monkeypatch, 2)
+    with pytest.warns(UserWarning, match="interrupted"):
+        result = compare(["StepLR"], seeds=5, **QUICK)
+    assert {len(runs) for runs in result.histories.values()} == {2}
+    assert result.table().splitlines()[-1] == "(interrupted: the other seeds are missing)"
+
+
+def test_interrupted_before_anything_was_finished_is_told_in_one_line(monkeypatch):
+    interrupt_after(monkeypatch, 0)
+    with pytest.raises(KeyboardInterrupt) as error:
+        sweep("StepLR", GRID, **QUICK)
+    assert error.value._render_traceback_() == ["Interrupted: nothing was finished."]
+
+
+def test_long_work_shows_a_bar_and_takes_it_away(monkeypatch, capsys):
+    monkeypatch.setattr(slices, "_SHOW_AFTER", 0)
+    sweep("StepLR", GRID, epochs=2)
+    shown = capsys.readouterr().err
+    assert shown.startswith("\rtraining:   0%")
+    assert shown.endswith("\r")
+
+
+# On other processes
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as c,
+        Client(c) as client,
+    ):
+        yield client
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_two_processes_of_a_dask_cluster_find_the_same_numbers(cluster):
+    here = sweep("StepLR", GRID, **QUICK)
+    there = sweep("StepLR", GRID, executor=cluster.get_executor(), **QUICK)
+    assert there.losses.tolist() == here.losses.tolist()
+    assert len(set(cluster.run(os.getpid).values())) == 2
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_a_comparison_runs_on_a_cluster_too(cluster):
+    here, there = (
+        compare(["StepLR"], seeds=3, executor=executor, **QUICK).final_losses["StepLR"]
+        for executor in (None, cluster.get_executor())
+    )
+    assert there.tolist() == here.tolist()
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_when_a_worker_process_dies_the_finished_seeds_are_kept():
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor,
+        pytest.warns(UserWarning, match="BrokenProcessPool: .*: 6 of 10 runs finished"),
+    ):
+        result = compare(["StepLR"], seeds=5, make_model=Dying, executor=executor, **QUICK)
+    whole = compare(["StepLR"], seeds=3, **QUICK).final_losses
+    assert {k: v.tolist() for k, v in result.final_losses.items()} == {
+        k: v.tolist() for k, v in whole.items()
+    }
+    assert "BrokenProcessPool" in result.table().splitlines()[-1]
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_the_cells_that_a_failing_executor_lost_are_missing_and_nothing_else():
+    with pytest.warns(UserWarning, match="OSError: a worker died: 4 of 6 runs finished"):
+        result = sweep("StepLR", GRID, executor=Inline(good=2), **QUICK)
+    whole = sweep("StepLR", GRID, **QUICK)
+    assert result.missing == "OSError: a worker died"
+    assert result.losses[result.finished].tolist() == whole.losses[result.finished].tolist()
+    assert np.isnan(result.losses[~result.finished]).all()
+
+
+def test_an_executor_that_finishes_nothing_is_an_error():
+    with pytest.raises(RuntimeError, match="executor failed before any run finished: OSError"):
+        sweep("StepLR", GRID, executor=Inline(good=0), **QUICK)
+
+
+def test_an_error_in_training_is_raised_as_itself_and_not_the_executors_fault(monkeypatch):
+    def fail(*arguments, **options):
+        raise ZeroDivisionError("in the model")
+
+    monkeypatch.setattr(slices.Fleet, "train", fail)
+    with pytest.raises(ZeroDivisionError, match="in the model"):
+        sweep("StepLR", GRID, executor=Inline(good=9), **QUICK)
