@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 
 import ipywidgets as widgets
@@ -11,6 +12,7 @@ from ..live import WIDTH
 from ..schedules import Param
 from ..words import WORDS
 
+_TOGGLES = ("log", "code")
 DIGITS = 3  # read-outs show so many significant digits, and labs train with just those
 
 
@@ -60,27 +62,17 @@ def read_slider(slider: widgets.Widget, start: float) -> float:
     return float(f"{slider.value:.{DIGITS}g}")
 
 
-def make_buttons(save_folder: str) -> dict[str, widgets.Widget]:
-    """Make "run", "pin", "reset", "log", "code" and "save", with words and tooltips."""
+def make_buttons(names: Sequence[str], save_folder: str = "") -> dict[str, widgets.Widget]:
+    """Make buttons with words and tooltips; "log" and "code" stay down when clicked."""
     wide, narrow = widgets.Layout(width="106px"), widgets.Layout(width="62px")
-
-    def button(name: str) -> widgets.Button:
+    made: dict[str, widgets.Widget] = {}
+    for name in names:
         help_text = WORDS[f"{name}_help"].format(folder=save_folder)
-        return widgets.Button(description=WORDS[name], tooltip=help_text, layout=narrow)
-
-    def toggle(name: str) -> widgets.ToggleButton:
-        return widgets.ToggleButton(
-            description=WORDS[name], tooltip=WORDS[f"{name}_help"], layout=wide
+        kind, layout = (
+            (widgets.ToggleButton, wide) if name in _TOGGLES else (widgets.Button, narrow)
         )
-
-    return {
-        "run": button("run"),
-        "pin": button("pin"),
-        "reset": button("reset"),
-        "log": toggle("log"),
-        "code": toggle("code"),
-        "save": button("save"),
-    }
+        made[name] = kind(description=WORDS[name], tooltip=help_text, layout=layout)
+    return made
 
 
 def slider_grid(sliders: list[widgets.Widget]) -> widgets.GridBox:

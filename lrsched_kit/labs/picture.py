@@ -30,7 +30,7 @@ class Curve:
     Attributes:
         label: for the legend.
         style: colour and line style.
-        planned: shape ``(epochs,)``: rates traced before training, or None where a metric decides.
+        planned: rates traced before training, one or more per epoch; None where a metric decides.
         runs: one `History` per seed, possibly unfinished; empty before training.
         thin: whether it stands back behind the curve under study.
     """
@@ -52,47 +52,50 @@ class Scene:
     log: bool = False
 
 
-class LabPicture:
-    """Draws scenes into one widget."""
+class Panels:
+    """Two Axes for rates and losses, and the artists of the curves in them.
 
-    def __init__(self, rate_title: str, loss_label: str) -> None:
-        figure = Figure(figsize=(7.9, 3.5), dpi=120)
-        figure.subplots_adjust(left=0.095, right=0.98, top=0.78, bottom=0.145, wspace=0.25)
-        self._figure = figure
-        self._rate_ax, self._loss_ax = figure.subplots(1, 2)
-        dress(self._rate_ax, x=WORDS["epoch"], y=WORDS["rate"], title=rate_title)
-        dress(self._loss_ax, x=WORDS["epoch"], y=loss_label, title=WORDS["loss_title"])
-        for ax in (self._rate_ax, self._loss_ax):  # tick labels of any length fit beside
-            ax.yaxis.set_label_coords(-0.155, 0.5)
-        self._slots = [_Slot(self._rate_ax, self._loss_ax) for _ in range(MAX_CURVES)]
-        self._live = LiveFigure(figure, [artist for slot in self._slots for artist in slot.artists])
+    Args:
+        rate_ax, loss_ax: where to draw.
+        titles: of the two.
+        loss_label: what the loss axis is called.
+        legend: where in the figure the legend's lower left corner is.
+
+    Attributes:
+        artists: those that move, from back to front.
+    """
+
+    def __init__(
+        self,
+        rate_ax: Axes,
+        loss_ax: Axes,
+        titles: tuple[str, str],
+        loss_label: str,
+        legend: tuple[float, float],
+    ) -> None:
+        self._rate_ax, self._loss_ax, self._legend = rate_ax, loss_ax, legend
+        dress(rate_ax, x=WORDS["epoch"], y=WORDS["rate"], title=titles[0])
+        dress(loss_ax, x=WORDS["epoch"], y=loss_label, title=titles[1])
+        self._slots = [_Slot(rate_ax, loss_ax) for _ in range(MAX_CURVES)]
+        self.artists = [artist for slot in self._slots for artist in slot.artists]
         self._frame: tuple | None = None  # what the background was drawn for
         self._loss_limits = (0.1, 2.5)
 
-    @property
-    def image(self) -> widgets.Image:
-        """The widget that shows the picture."""
-        return self._live.image
+    def show(self, scene: Scene, *, refit: bool) -> bool:
+        """Move the artists; say whether limits or legend changed, too.
 
-    @property
-    def png(self) -> bytes:
-        """The newest crisp frame."""
-        return self._live.crisp_png
-
-    def describe(self, text: str) -> None:
-        """Say in words what the picture shows."""
-        self._live.describe(text)
-
-    def show(self, scene: Scene, *, crisp: bool = False) -> None:
-        """Draw a scene. ``crisp`` marks the last frame of a run: more pixels, limits refitted."""
+        Args:
+            scene: what to show.
+            refit: whether the loss axis may become narrower.
+        """
         for slot, curve in zip(self._slots, scene.curves, strict=False):
-            slot.show(curve)
+            slot.show(curve, scene.epochs)
         for slot in self._slots[len(scene.curves) :]:
             slot.hide()
-        changed = self._fit(scene, refit=crisp)
+        changed = self._fit(scene, refit)
         for slot in self._slots:
             slot.keep_end_below(self._loss_limits[1])
-        self._live.draw(background_changed=changed, crisp=crisp)
+        return changed
 
     def _fit(self, scene: Scene, refit: bool) -> bool:
         """Set limits and legend where they changed, and say whether they did."""
@@ -115,20 +118,54 @@ class LabPicture:
         return True
 
     def _draw_legend(self, curves: Sequence[Curve], labels: Sequence[str]) -> None:
-        for legend in self._figure.legends[:]:
+        figure = self._rate_ax.figure
+        for legend in figure.legends[:]:
             legend.remove()
         handles = [Line2D([], [], **c.style._asdict(), lw=1.6 if c.thin else 2.6) for c in curves]
-        self._figure.legend(
+        figure.legend(
             handles,
             labels,
             loc="lower left",
-            bbox_to_anchor=(0.082, 0.845),
+            bbox_to_anchor=self._legend,
             ncols=3,
             frameon=False,
             handlelength=2.4,
             columnspacing=1.2,
             fontsize=10 if len(labels) < 3 else 8.5,
         )
+
+
+class LabPicture:
+    """Draws scenes into one widget: rates left, losses right."""
+
+    def __init__(self, rate_title: str, loss_label: str) -> None:
+        figure = Figure(figsize=(7.9, 3.5), dpi=120)
+        figure.subplots_adjust(left=0.095, right=0.98, top=0.78, bottom=0.145, wspace=0.25)
+        rate_ax, loss_ax = figure.subplots(1, 2)
+        titles = (rate_title, WORDS["loss_title"])
+        self._panels = Panels(rate_ax, loss_ax, titles, loss_label, legend=(0.082, 0.845))
+        for ax in (rate_ax, loss_ax):  # tick labels of any length fit beside
+            ax.yaxis.set_label_coords(-0.155, 0.5)
+        self._live = LiveFigure(figure, self._panels.artists)
+
+    @property
+    def image(self) -> widgets.Image:
+        """The widget that shows the picture."""
+        return self._live.image
+
+    @property
+    def png(self) -> bytes:
+        """The newest crisp frame."""
+        return self._live.crisp_png
+
+    def describe(self, text: str) -> None:
+        """Say in words what the picture shows."""
+        self._live.describe(text)
+
+    def show(self, scene: Scene, *, crisp: bool = False) -> None:
+        """Draw a scene. ``crisp`` marks the last frame of a run: more pixels, limits refitted."""
+        changed = self._panels.show(scene, refit=crisp)
+        self._live.draw(background_changed=changed, crisp=crisp)
 
 
 class _Slot:
@@ -155,13 +192,14 @@ class _Slot:
         for artist in self.artists:
             artist.set_visible(False)
 
-    def show(self, curve: Curve) -> None:
+    def show(self, curve: Curve, epochs: int) -> None:
         for artist in self.artists:
             artist.set_visible(True)
         self._dress(curve)
         empty = np.empty(0)
-        planned = (empty, empty) if curve.planned is None else stairs(curve.planned)
-        self.planned.set_data(*planned)
+        self.planned.set_data(empty, empty)
+        if curve.planned is not None:
+            self.planned.set_data(*stairs(curve.planned, len(curve.planned) // epochs))
         rates = distinct_rates(curve.runs)
         self.applied.set_data(*_joined([stairs(r, len(r) // curve.runs[0].epochs) for r in rates]))
         width = 1.6 if curve.thin or len(rates) > 1 else 2.4

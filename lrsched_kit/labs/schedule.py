@@ -93,7 +93,7 @@ class ScheduleLab(Lab[LabRequest]):
             param.name: make_slider(param, start[param.name])
             for param in (BASE_LR, EPOCHS, *schedule.params)
         }
-        buttons = make_buttons(SAVE_FOLDER)
+        buttons = make_buttons(("run", "pin", "reset", "log", "code", "save"), SAVE_FOLDER)
         self._work: LabWork = LabWork(self._task, start)
         self._code = widgets.HTML(layout=widgets.Layout(display="none"))
         super().__init__(
