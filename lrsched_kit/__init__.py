@@ -21,7 +21,7 @@ from .schedules import SCHEDULES, Param, Schedule, get_schedule, trace_lr
 from .training import History, batches, evaluate, train
 
 if TYPE_CHECKING:
-    from .labs import ScheduleLab
+    from .labs import ScheduleLab, SweepLab
 
 __all__ = [
     "MLP",
@@ -35,6 +35,7 @@ __all__ = [
     "ScheduleLab",
     "SimpleNet",
     "Sweep",
+    "SweepLab",
     "batches",
     "check",
     "compare",
@@ -59,10 +60,13 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+_LABS = ("ScheduleLab", "SweepLab")
+
+
 def __getattr__(name: str) -> object:
     # Widgets are loaded when a lab is asked for: training in a script or a CI job needs none.
-    if name == "ScheduleLab":
-        from .labs import ScheduleLab
+    if name in _LABS:
+        from . import labs
 
-        return ScheduleLab
+        return getattr(labs, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -31,7 +31,7 @@ class HeatMap:
     Args:
         ax: where to draw.
         grid: the two parameters -> their values; the first goes up, the second to the right.
-        label: what the colours mean.
+        label: what the colours mean, beside their bar.
 
     Attributes:
         artists: those that `show` changes, from back to front.
@@ -43,7 +43,7 @@ class HeatMap:
     ('step_size', ['2', '4', '8'])
     """
 
-    def __init__(self, ax: Axes, grid: Mapping[str, Sequence[float]], label: str) -> None:
+    def __init__(self, ax: Axes, grid: Mapping[str, Sequence[float]], label: str = "") -> None:
         (self._first, rows), (self._second, columns) = grid.items()
         self.ax = ax
         shape = (len(rows), len(columns))

@@ -88,7 +88,7 @@ def set_rate_scale(ax: Axes, *, log: bool) -> None:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
 
 
-def set_loss_scale(ax: Axes, bottom: float, top: float) -> None:
+def set_loss_scale(ax: Axes, bottom: float, top: float, *, most: int = 8) -> None:
     """Make the loss axis logarithmic between two limits, with few and plain ticks.
 
     Training loss under label noise is several times the validation loss; on a logarithmic axis
@@ -96,31 +96,33 @@ def set_loss_scale(ax: Axes, bottom: float, top: float) -> None:
     """
     ax.set_yscale("log")
     ax.set_ylim(bottom, top)
-    ticks = loss_ticks(bottom, top)
+    ticks = loss_ticks(bottom, top, most)
     ax.yaxis.set_major_locator(FixedLocator(ticks))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
 
 
-def loss_ticks(bottom: float, top: float) -> np.ndarray:
-    """Return at most eight plain numbers to label a logarithmic axis with.
+_TICK_DIGITS = (
+    (1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 9),
+    (1, 1.5, 2, 3, 4, 5, 6, 8),
+    (1, 1.5, 2, 3, 5, 7),
+    (1, 2, 5),
+    (1, 3),
+    (1,),
+)
+
+
+def loss_ticks(bottom: float, top: float, most: int = 8) -> np.ndarray:
+    """Return at most ``most`` plain numbers to label a logarithmic axis with.
 
     >>> loss_ticks(0.3, 2.5).round(3).tolist()
     [0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0]
     """
     decades = 10.0 ** np.arange(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
-    halves = np.arange(2, 20) / 2
-    for digits in (
-        halves,
-        (1, 1.5, 2, 3, 4, 5, 6, 8),
-        (1, 1.5, 2, 3, 5, 7),
-        (1, 2, 5),
-        (1, 3),
-        (1,),
-    ):
+    for digits in _TICK_DIGITS:
         ticks = np.outer(decades, digits).ravel()
         ticks = ticks[(ticks >= bottom * 0.999) & (ticks <= top * 1.001)]
-        if len(ticks) <= 8:
+        if len(ticks) <= most:
             break
     return ticks
 

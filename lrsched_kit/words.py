@@ -12,6 +12,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "rate": "learning rate",
         "rate_title": "rate: applied (strong), planned (pale)",
         "rate_title_by_metric": "rate applied, a line per seed",
+        "rate_applied": "rate applied",
         "loss_title": "loss: validation (thick), training (thin)",
         "cross_entropy": "cross-entropy (nats)",
         "squared_error": "mean squared error",
@@ -55,6 +56,11 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "better": "{label} is lower on {wins} of {seeds} seeds, by {gap}.",
         "worse": "{label} is lower on {wins} of {seeds} seeds: on average it is higher by {gap}.",
         "same": "{label} ends exactly where the constant rate does, on all {seeds} seeds.",
+        "cell_line": "Chosen: {cell}.",
+        "cell_diverged": "diverged",
+        "best_line": "Lowest of {cells} cells: {cell}.",
+        "luck_line": "{close} others are less than two standard errors above it.",
+        "cells_so_far": "{done} of {cells} cells so far.",
         "diverged": "{label} diverged at epoch {epoch} on {lost} of {seeds} seeds.",
     }
 )

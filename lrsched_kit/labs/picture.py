@@ -60,6 +60,7 @@ class Panels:
         titles: of the two.
         loss_label: what the loss axis is called.
         legend: where in the figure the legend's lower left corner is.
+        ticks: how many the loss axis has room for.
 
     Attributes:
         artists: those that move, from back to front.
@@ -72,8 +73,9 @@ class Panels:
         titles: tuple[str, str],
         loss_label: str,
         legend: tuple[float, float],
+        ticks: int = 8,
     ) -> None:
-        self._rate_ax, self._loss_ax, self._legend = rate_ax, loss_ax, legend
+        self._rate_ax, self._loss_ax, self._legend, self._ticks = rate_ax, loss_ax, legend, ticks
         dress(rate_ax, x=WORDS["epoch"], y=WORDS["rate"], title=titles[0])
         dress(loss_ax, x=WORDS["epoch"], y=loss_label, title=titles[1])
         self._slots = [_Slot(rate_ax, loss_ax) for _ in range(MAX_CURVES)]
@@ -111,7 +113,7 @@ class Panels:
         self._frame = frame
         set_rate_scale(self._rate_ax, log=scene.log)
         self._rate_ax.set_ylim(*rate_limits)
-        set_loss_scale(self._loss_ax, *self._loss_limits)
+        set_loss_scale(self._loss_ax, *self._loss_limits, most=self._ticks)
         for ax in (self._rate_ax, self._loss_ax):
             ax.set_xlim(0, epochs)
         self._draw_legend(scene.curves, labels)

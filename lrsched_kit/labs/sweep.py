@@ -1,0 +1,169 @@
+"""The lab of two parameters: a heat map that fills in, and the curves of any of its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import ipywidgets as widgets
+import numpy as np
+from torch import nn
+
+from ..data import Dataset, load_digits
+from ..experiments import Sweep
+from ..experiments.sweeps import check_grid
+from ..models import MLP
+from ..optimizers import get_rule
+from ..schedules import Param, check_number, get_schedule
+from .controls import button_row, make_buttons, make_slider, read_slider, slider_grid
+from .core import Lab
+from .schedule import BASE_LR, EPOCHS
+from .schedule_work import Task
+from .sweep_work import SweepRequest, SweepSetting, SweepWork
+
+POINTS = 8  # values of a parameter in a grid that nobody has given
+
+
+class SweepLab(Lab[SweepRequest]):
+    """Two parameters of a schedule at once: every cell of the map is a real training.
+
+    The map fills in slice by slice, starting around the chosen cell. Two sliders choose a cell,
+    whose rate and losses are drawn beside the map; the others train the whole map anew. All cells
+    share their seeds. Training runs on a thread of the lab's own.
+
+    Args:
+        name: a row of `SCHEDULES`.
+        grid: two of its parameters, or one and "base_lr", -> rising values. None: its first two
+            parameters (or "base_lr" and the first one), eight values each.
+        base_lr, epochs: where their sliders start.
+        data: default `load_digits()`.
+        make_model: called for each seed.
+        optimizer: "sgd", "momentum", "adam" or "adamw": see `make_optimizer`.
+        batch_size: rows per update.
+        seeds: how many seeds a cell has.
+        **params: where the sliders start: of the two in the grid, which cell is chosen at first.
+
+    Attributes:
+        controls: the sliders by name, and the buttons "run" and "reset".
+
+    Raises:
+        ValueError: naming argument, constraint and value.
+
+    >>> grid = {"gamma": [0.1, 0.5], "step_size": [1, 2]}
+    >>> lab = SweepLab("StepLR", grid, epochs=2, seeds=1)
+    >>> lab.controls["gamma"].value = 0.5
+    >>> lab.wait()
+    True
+    >>> lab.sweep.finished.all(), lab.chosen
+    (np.True_, {'gamma': 0.5, 'step_size': 2})
+    >>> lab.close()
+    """
+
+    def __init__(
+        self,
+        name: str = "StepLR",
+        grid: Mapping[str, Sequence[float]] | None = None,
+        *,
+        base_lr: float = BASE_LR.default,
+        epochs: int = 12,
+        data: Dataset | None = None,
+        make_model: Callable[[], nn.Module] = MLP,
+        optimizer: str = "momentum",
+        batch_size: int = 16,
+        seeds: int = 3,
+        **params: float,
+    ) -> None:
+        schedule = get_schedule(name)
+        self._grid = check_grid(name, default_grid(name, epochs) if grid is None else grid)
+        get_rule(optimizer)
+        task = Task(
+            schedule=schedule,
+            data=load_digits() if data is None else data,
+            make_model=make_model,
+            optimizer=optimizer,
+            batch_size=int(check_number("batch_size", batch_size, integer=True)),
+            seeds=int(check_number("seeds", seeds, integer=True)),
+        )
+        start = {
+            "base_lr": BASE_LR.check(base_lr),
+            "epochs": EPOCHS.check(epochs),
+            **schedule.complete(params),
+        }
+        self._work: SweepWork = SweepWork(task, self._grid)
+        for key, place in zip(self._grid, self._work.sweep.nearest(start), strict=True):
+            start[key] = self._grid[key][place]
+        knobs = {param.name: param for param in (BASE_LR, EPOCHS, *schedule.params)}
+        order = [*self._grid, *(knobs.keys() - self._grid.keys())]
+        sliders = {
+            key: _choice(knobs[key], self._grid[key], start[key])
+            if key in self._grid
+            else make_slider(knobs[key], start[key])
+            for key in sorted(knobs, key=order.index)
+        }
+        buttons = make_buttons(("run", "reset"))
+        super().__init__(
+            self._work,
+            start,
+            {**sliders, **buttons},
+            [
+                slider_grid(list(sliders.values())),
+                button_row([*buttons.values(), self._work.progress]),
+                self._work.picture.image,
+                self._work.text,
+            ],
+        )
+        self._submit()
+
+    @property
+    def sweep(self) -> Sweep:
+        """The map as far as it has come."""
+        return self._work.sweep
+
+    @property
+    def chosen(self) -> dict[str, float]:
+        """The two parameters that the sliders choose."""
+        return {key: self.controls[key].value for key in self._grid}
+
+    def __repr__(self) -> str:
+        return f"SweepLab({self._work.sweep.schedule}, {' x '.join(self._grid)})"
+
+    def _request(self, *, again: bool) -> SweepRequest:
+        values = {
+            key: read_slider(self.controls[key], value)
+            for key, value in self._start.items()
+            if key not in self._grid
+        }
+        setting = SweepSetting(int(values.pop("epochs")), values)
+        return SweepRequest(setting, self.sweep.nearest(self.chosen), again)
+
+
+def _choice(param: Param, values: Sequence[float], start: float) -> widgets.SelectionSlider:
+    """Make a slider with a notch for each value of the grid."""
+    return widgets.SelectionSlider(
+        options=[(f"{value:.3g}", value) for value in values],
+        value=start,
+        description=param.name,
+        tooltip=param.help,
+        style={"description_width": "76px"},
+        layout=widgets.Layout(width="auto", min_width="0"),
+    )
+
+
+def default_grid(name: str, epochs: int) -> dict[str, list[float]]:
+    """Return eight values for each of two parameters of a schedule, counts up to ``epochs``.
+
+    >>> default_grid("StepLR", 12)["step_size"]
+    [1, 3, 4, 6, 7, 9, 10, 12]
+    """
+    params = get_schedule(name).params
+    pair = params[:2] if len(params) > 1 else (BASE_LR, *params)
+    if len(pair) < 2:
+        raise ValueError(f"grid must be given for {name}, which has no parameters of its own.")
+    return {param.name: _spread(param, epochs) for param in pair}
+
+
+def _spread(param: Param, epochs: int) -> list[float]:
+    if param.integer:
+        top = max(param.low, min(param.high, epochs))
+        return sorted({round(value) for value in np.linspace(param.low, top, POINTS)})
+    spaced = np.geomspace if param.log else np.linspace
+    return [float(f"{value:.2g}") for value in spaced(param.low, param.high, POINTS)]

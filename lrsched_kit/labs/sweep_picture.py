@@ -1,0 +1,68 @@
+"""The live picture of a sweep: a heat map left, the curves of the chosen cell right."""
+
+from __future__ import annotations
+
+import ipywidgets as widgets
+from matplotlib.figure import Figure
+
+from ..experiments import Sweep
+from ..heatmap import HeatMap
+from ..live import LiveFigure
+from ..words import WORDS
+from .picture import Panels, Scene
+
+
+class SweepPicture:
+    """Draws a sweep and one of its cells into one widget.
+
+    Args:
+        sweep: an empty one will do; its grid decides the cells.
+        loss_label: what the loss axis is called.
+    """
+
+    def __init__(self, sweep: Sweep, loss_label: str) -> None:
+        figure = Figure(figsize=(7.9, 4.1), dpi=120)
+        columns = figure.add_gridspec(
+            1, 2, width_ratios=(1.38, 1), left=0.072, right=0.98, top=0.84, bottom=0.12, wspace=0.38
+        )
+        right = columns[1].subgridspec(2, 1, hspace=0.5)
+        map_ax = figure.add_subplot(columns[0])
+        rate_ax, loss_ax = (figure.add_subplot(right[row]) for row in range(2))
+        self._map = HeatMap(map_ax, sweep.grid)
+        lines = WORDS["mean_final_loss"], f"{WORDS['best']}; {WORDS['marked']}"
+        map_ax.set_title("\n".join(lines), fontsize="medium", loc="left")
+        titles = (WORDS["rate_applied"], WORDS["loss_title"])
+        self._panels = Panels(rate_ax, loss_ax, titles, loss_label, legend=(0.62, 0.9), ticks=6)
+        rate_ax.set_xlabel("")
+        for ax in (rate_ax, loss_ax):
+            ax.yaxis.set_label_coords(-0.2, 0.5)
+        self._live = LiveFigure(figure, [*self._map.artists, *self._panels.artists])
+        self._limits: tuple[float, float] | None = None
+
+    @property
+    def image(self) -> widgets.Image:
+        """The widget that shows the picture."""
+        return self._live.image
+
+    @property
+    def png(self) -> bytes:
+        """The newest crisp frame."""
+        return self._live.crisp_png
+
+    def describe(self, text: str) -> None:
+        """Say in words what the picture shows."""
+        self._live.describe(text)
+
+    def show(
+        self, sweep: Sweep, cell: tuple[int, int], scene: Scene, *, crisp: bool = False
+    ) -> None:
+        """Draw a sweep as far as it has come, and the curves of a cell."""
+        mean = sweep.mean
+        limits = self._map.limits_of(mean)
+        changed = limits != self._limits
+        if changed:
+            self._map.set_limits(*limits)
+            self._limits = limits
+        self._map.show(mean, finished=sweep.finished, best=sweep.best_cell, marked=cell)
+        changed |= self._panels.show(scene, refit=crisp)
+        self._live.draw(background_changed=changed, crisp=crisp)

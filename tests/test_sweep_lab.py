@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+
+from lrsched_kit import SCHEDULES, SweepLab, sweep
+from lrsched_kit.labs import sweep_work
+
+GRID = {"gamma": [0.1, 0.5, 0.9], "step_size": [1, 2]}
+QUICK = {"epochs": 3, "seeds": 2}
+
+
+@pytest.fixture
+def lab():
+    lab = SweepLab("StepLR", GRID, **QUICK)
+    assert lab.wait(60)
+    yield lab
+    lab.close()
+
+
+def curve(lab):
+    """What the right-hand panel draws as applied rate and validation loss of the schedule."""
+    slot = lab._work.picture._panels._slots[1]
+    return slot.applied.get_ydata()[0::2], slot.val.get_ydata()
+
+
+def test_every_cell_is_trained(lab):
+    assert lab.sweep.finished.all()
+    assert set(lab.sweep.histories) == {(row, column) for row in range(3) for column in range(2)}
+
+
+def test_the_map_is_what_sweep_finds(lab):
+    expected = sweep("StepLR", GRID, **QUICK, progress=False).mean
+    np.testing.assert_allclose(lab.sweep.mean, expected, rtol=1e-2)  # float32 against float64
+
+
+def test_the_sliders_choose_a_cell_and_train_nothing(lab):
+    before = lab.sweep
+    lab.controls["gamma"].value = 0.9
+    lab.controls["step_size"].value = 2
+    assert lab.wait(60)
+    assert lab.sweep is before
+    assert lab.chosen == {"gamma": 0.9, "step_size": 2}
+    (run, _) = lab.sweep.histories[2, 1]
+    assert lab.summary.startswith("Chosen: gamma 0.9, step_size 2: ")
+    rates, losses = curve(lab)
+    assert set(rates[np.isfinite(rates)]) <= set(run.epoch_lr)
+    np.testing.assert_allclose(losses, np.mean([r.val_loss for r in lab.sweep.histories[2, 1]], 0))
+
+
+def test_another_slider_trains_the_whole_map_anew(lab):
+    lab.controls["base_lr"].value = 0.01
+    assert lab.wait(60)
+    assert lab.sweep.finished.all()
+    assert {runs[0].lr[0] for runs in lab.sweep.histories.values()} == {0.01}
+
+
+def test_base_lr_may_be_one_of_the_two():
+    lab = SweepLab("ExponentialLR", {"base_lr": [0.01, 0.1], "gamma": [0.5, 0.9]}, **QUICK)
+    assert lab.wait(60)
+    assert [lab.sweep.histories[row, 0][0].lr[0] for row in range(2)] == [0.01, 0.1]
+    lab.close()
+
+
+def test_a_move_while_training_keeps_the_cells_that_are_done(monkeypatch):
+    monkeypatch.setattr(sweep_work, "RUNS_AT_ONCE", 2)
+    lab = SweepLab("StepLR", GRID, epochs=6, seeds=2)
+    while not lab.sweep.finished.any():
+        assert not lab.wait(0.01)
+    done = dict(lab.sweep.histories)
+    lab.controls["gamma"].value = 0.9
+    assert lab.wait(60)
+    assert lab.sweep.finished.all()
+    assert all(lab.sweep.histories[cell] is runs for cell, runs in done.items())
+    lab.close()
+
+
+def test_cells_near_the_chosen_one_come_first(monkeypatch):
+    monkeypatch.setattr(sweep_work, "RUNS_AT_ONCE", 1)
+    lab = SweepLab("StepLR", GRID, epochs=1, seeds=1, gamma=0.9, step_size=2)
+    assert lab.wait(60)
+    assert next(iter(lab.sweep.histories)) == (2, 1)
+    assert list(lab.sweep.histories)[-1] == (0, 0)
+    lab.close()
+
+
+def test_stop_keeps_what_is_done_and_run_starts_again(monkeypatch):
+    monkeypatch.setattr(sweep_work, "RUNS_AT_ONCE", 2)
+    lab = SweepLab("StepLR", GRID, epochs=20, seeds=2)
+    while not lab.sweep.finished.any():
+        assert not lab.wait(0.01)
+    lab.controls["run"].click()
+    assert lab.wait(60)
+    assert 0 < lab.sweep.finished.sum() < 6
+    assert " of 6 cells" in lab.summary
+    lab.controls["epochs"].value = 1
+    assert lab.wait(60)
+    assert lab.sweep.finished.all()
+    lab.close()
+
+
+def test_a_cell_that_diverges_is_told_in_words():
+    lab = SweepLab("StepLR", {"base_lr": [0.1, 1e30], "gamma": [0.5, 0.9]}, base_lr=1e30, **QUICK)
+    assert lab.wait(60)
+    assert "diverged" in lab.summary.splitlines()[0]
+    assert lab.sweep.best["base_lr"] == 0.1
+    lab.close()
+
+
+def test_the_words_say_how_many_cells_are_as_good_as_the_best(lab):
+    line = lab.summary.splitlines()[1]
+    assert line.startswith("Lowest of 6 cells: ")
+    assert "less than two standard errors above it" in line
+
+
+@pytest.mark.parametrize("name", [name for name in SCHEDULES if SCHEDULES[name].params])
+def test_every_schedule_has_a_map_without_being_told_a_grid(name):
+    lab = SweepLab(name, epochs=1, seeds=1)
+    assert lab.wait(60)
+    assert lab.sweep.finished.all()
+    lab.close()
+
+
+def test_reset_goes_back_to_the_first_cell(lab):
+    first = lab.chosen
+    lab.controls["gamma"].value = 0.9
+    lab.controls["reset"].click()
+    assert lab.wait(60)
+    assert lab.chosen == first
+
+
+def test_a_reader_without_a_kernel_sees_the_finished_map(lab):
+    bundle = lab._repr_mimebundle_()
+    assert bundle["text/plain"] == "SweepLab(StepLR, gamma x step_size)"
+    assert bundle["image/png"]
+
+
+def test_the_constant_rate_wants_a_grid():
+    with pytest.raises(ValueError, match="grid must be given for Constant"):
+        SweepLab("Constant")
