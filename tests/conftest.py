@@ -1,6 +1,5 @@
 import os
 
-import tqdm.auto  # noqa: F401  (before the line below, which it would obey)
 from hypothesis import settings
 
 # The same examples each time, without a stop-watch: a red test is then red for everybody.

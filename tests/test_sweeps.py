@@ -160,6 +160,7 @@ def test_interrupted_before_anything_was_finished_is_told_in_one_line(monkeypatc
 
 def test_long_work_shows_a_bar_and_takes_it_away(monkeypatch, capsys):
     monkeypatch.setattr(slices, "_SHOW_AFTER", 0)
+    monkeypatch.delenv("TQDM_DISABLE")
     sweep("StepLR", GRID, epochs=2)
     shown = capsys.readouterr().err
     assert shown.startswith("\rtraining:   0%")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future, as_completed
@@ -181,11 +182,12 @@ def _in_words(error: BaseException) -> str:
 @contextmanager
 def _bar(total: int, shown: bool) -> Iterator[Advance]:
     """Give a function that moves a progress bar on."""
-    if not shown:
+    # tqdm's own switch; but its bars for notebooks never ask, the others at their import only.
+    if not shown or os.environ.get("TQDM_DISABLE"):
         yield lambda epochs: None
         return
     from tqdm.auto import tqdm  # in a notebook this loads widgets, which nothing else here needs
 
     options: Any = {"desc": "training", "unit": "epoch", "delay": _SHOW_AFTER, "leave": False}
-    with tqdm(total=total, **options) as bar:
+    with tqdm(total=total, disable=False, **options) as bar:
         yield bar.update
