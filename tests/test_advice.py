@@ -21,7 +21,7 @@ def test_every_pair_learns_at_its_suggested_rate(name):
         for optimizer in RULES
     ]
     whole = advice.make_data()
-    data = replace(whole, x_train=whole.x_train[:700], y_train=whole.y_train[:700])
+    data = replace(whole, x_train=whole.x_train[:400], y_train=whole.y_train[:400])
     for history in train_many(MODELS[name], data, runs, epochs=3, batch_size=advice.batch_size):
         assert history.diverged_at is None
         assert history.train_loss[-1] < history.train_loss[0]
