@@ -121,10 +121,16 @@ def table():
 
 def first_epoch():
     """How soon a lab with the Transformer has something to draw, and all: 10 runs, 12 epochs."""
-    lab = Fleet(Transformer, DIGITS, range(5))
-    runs = [Run(n, base_lr=0.02, seed=s) for n in ("StepLR", "Constant") for s in range(5)]
+    lab, advice = Fleet(Transformer, DIGITS, range(5)), get_advice("Transformer")
+    lr = advice.base_lr["momentum"]
+    runs = [Run(name, base_lr=lr, seed=s) for name in ("StepLR", "Constant") for s in range(5)]
     start, ends = time.perf_counter(), []
-    lab.train(runs, epochs=12, on_epoch=lambda *_: ends.append(time.perf_counter() - start))
+    lab.train(
+        runs,
+        epochs=12,
+        batch_size=advice.batch_size,
+        on_epoch=lambda *_: ends.append(time.perf_counter() - start),
+    )
     print("\nTransformer, 10 runs as in a lab: targets < 0.5 s, picture included, and < 5 s")
     print(f"  first epoch {ends[0]:.2f} s, all {len(ends)} epochs {ends[-1]:.1f} s")
 
@@ -134,9 +140,8 @@ def seeds(count, base_lr=0.1):
 
 
 def main():
-    print(
-        f"{EPOCHS} epochs of the digits, if not said otherwise; medians of {REPEATS}; {torch.get_num_threads()} threads"
-    )
+    print(f"{EPOCHS} epochs of the digits, or as said; medians of {REPEATS}", end="; ")
+    print(f"{torch.get_num_threads()} threads")
     print(f"{'':<34}{'plain':>10}{'fleet':>11}{'ratio':>10}  {'target':<9}{'limit':>9}{'above':>9}")
     plain(MLP, 32)
     train_many(MLP, DIGITS, seeds(2), epochs=1)
