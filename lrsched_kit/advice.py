@@ -34,9 +34,9 @@ ADVICE: Mapping[str, Advice] = MappingProxyType(
         "MLP": Advice({"sgd": 0.5, "momentum": 0.1, "adam": 0.01, "adamw": 0.01}),
         "CNN": Advice({"sgd": 0.5, "momentum": 0.05, "adam": 0.01, "adamw": 0.02}),
         "LSTM": Advice({"sgd": 2, "momentum": 0.2, "adam": 0.02, "adamw": 0.02}),
-        # It has the most to do for each row; with 32 of them its labs keep up, and it ends as low.
+        # It has the most to do for each row; with 32 at once its labs keep up.
         "Transformer": Advice(
-            {"sgd": 0.2, "momentum": 0.05, "adam": 0.005, "adamw": 0.005}, batch_size=32
+            {"sgd": 0.5, "momentum": 0.05, "adam": 0.005, "adamw": 0.005}, batch_size=32
         ),
         # As in the tutorial: its one batch of 32 rows, 20 times.
         "SimpleNet": Advice(
