@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .advice import suggest_base_lr
 from .data import Dataset, load_digits, toy_regression
 from .exercises import check
 from .experiments import Comparison, Sweep, compare, sweep
 from .fleet import Run, train_many
 from .heatmap import plot_heat_map
-from .models import MLP, SimpleNet, seeded
+from .models import CNN, LSTM, MLP, MODELS, SimpleNet, Transformer, seeded
 from .optimizers import make_optimizer
 from .plotting import plot_finals, plot_histories, plot_rates
 from .schedules import SCHEDULES, Param, Schedule, get_schedule, trace_lr
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from .labs import ScheduleLab, SweepLab
 
 __all__ = [
+    "CNN",
+    "LSTM",
     "MLP",
+    "MODELS",
     "SCHEDULES",
     "Comparison",
     "Dataset",
@@ -36,6 +40,7 @@ __all__ = [
     "SimpleNet",
     "Sweep",
     "SweepLab",
+    "Transformer",
     "batches",
     "check",
     "compare",
@@ -48,6 +53,7 @@ __all__ = [
     "plot_histories",
     "plot_rates",
     "seeded",
+    "suggest_base_lr",
     "sweep",
     "toy_regression",
     "trace_lr",

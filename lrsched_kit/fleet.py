@@ -28,7 +28,8 @@ __all__ = ["Fleet", "Run", "make_optimizer", "train_many"]
 
 _MOST_RUNS = 1024
 _MOST_IN_A_GROUP = 64  # more runs at once gain nothing, and fill caches and memory
-# Another thread pays for each so many multiplications in a forward step of the fleet (measured).
+# Another thread pays for each so many multiplications in a forward step of the fleet, each counted
+# at its stack's price (measured: see benchmarks/bench_fleet.py).
 _WORK_FOR_A_THREAD = 4_000_000
 
 
@@ -116,6 +117,7 @@ class Fleet:
         self._data = data
         self._models = {seed: seeded(make_model, seed) for seed in {0, *seeds}}
         self._make_stack = stack_for(self._models[0], data)
+        self._price = self._make_stack([self._models[0]]).price
 
     def train(
         self,
@@ -134,7 +136,7 @@ class Fleet:
         data = self._data
         lengths = [len(part) for part in data.x_train.split(batch_size)]
         rates = Rates(runs, epochs, len(lengths), step_every)
-        work = len(runs) * multiplications(self._models[0], data.x_train[:batch_size])
+        one_run = multiplications(self._models[0], data.x_train[:batch_size]) * self._price
         records = _Records(len(runs), epochs, lengths)
         generators = {run.seed: torch.Generator().manual_seed(run.seed) for run in runs}
         stop = threading.Event()
@@ -145,7 +147,7 @@ class Fleet:
             return stop.is_set()
 
         with one_thread() as cores:
-            threads = max(1, min(cores, work // _WORK_FOR_A_THREAD))
+            threads = max(1, min(cores, len(runs) * one_run // _WORK_FOR_A_THREAD))
             groups = self._groups(runs, rates, batch_size, threads)
             with _crew(threads, stop) as each:
                 for epoch in range(epochs):

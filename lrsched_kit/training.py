@@ -224,9 +224,9 @@ def check_shapes(model: nn.Module, data: Dataset) -> None:
             output, y = model(data.x_train[:2]), data.y_train[:2]
             if not isinstance(output, Tensor):
                 raise TypeError(f"its output is a {type(output).__name__}, not a Tensor")
-            if not data.is_classification and output.shape != y.shape:
-                raise RuntimeError(f"its outputs have shape {tuple(output.shape[1:])}")
-            data.loss_fn(output, y.clamp(max=0) if data.is_classification else y)
+            fits = data.is_classification or output.shape == y.shape
+            if fits:
+                data.loss_fn(output, y.clamp(max=0) if data.is_classification else y)
     except Exception as error:  # a model's code may raise anything
         raise ValueError(
             f"model must fit data {data.name!r} (inputs of shape "
@@ -236,17 +236,51 @@ def check_shapes(model: nn.Module, data: Dataset) -> None:
     finally:
         model.train(was_training)
     if data.is_classification:
-        _check_classes(data, output.shape[1])
+        _check_classes(model, data, output.shape[1])
+    elif not fits:
+        got, wanted = (" x ".join(map(str, part.shape[1:])) or "1" for part in (output, y))
+        raise ValueError(
+            f"model must fit data {data.name!r}, got {got} outputs from "
+            f"{_last_module(model, data)}: give it {wanted} outputs, one per target."
+        )
 
 
-def _check_classes(data: Dataset, classes: int) -> None:
+def _check_classes(model: nn.Module, data: Dataset, outputs: int) -> None:
     for part in ("train", "val"):
-        y = getattr(data, f"y_{part}")
-        if y.min() < 0 or y.max() >= classes:
-            raise ValueError(
-                f"y_{part} must hold classes from 0 to {classes - 1}, as many as the model has "
-                f"outputs, got {int(y.min())} to {int(y.max())}."
-            )
+        lowest = int(getattr(data, f"y_{part}").min())
+        if lowest < 0:
+            raise ValueError(f"y_{part} must hold classes counted from 0, got {lowest}.")
+    classes = 1 + max(int(data.y_train.max()), int(data.y_val.max()))
+    if outputs < classes:
+        raise ValueError(
+            f"model must fit data {data.name!r}, got {outputs} outputs from "
+            f"{_last_module(model, data)}: give it {classes} outputs, one per class."
+        )
+
+
+def _last_module(model: nn.Module, data: Dataset) -> str:
+    """Name the innermost module whose output the model returns as it is."""
+    made: list[tuple[str, nn.Module, object]] = []
+
+    def note(name: str, module: nn.Module, output: object) -> None:
+        made.append((name, module, output))
+
+    hooks = [
+        module.register_forward_hook(lambda m, _, output, name=name: note(name, m, output))
+        for name, module in model.named_modules()
+    ]
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            last = model.eval()(data.x_train[:2])
+    finally:
+        model.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    name, module, _ = next(row for row in made if row[2] is last)
+    if any(module.children()):  # its own layers are not to blame
+        return f"module {name!r} ({type(module).__name__})" if name else type(module).__name__
+    return f"module {name!r} ({module})" if name else str(module)
 
 
 class _Threads:

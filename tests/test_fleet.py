@@ -12,7 +12,7 @@ from lrsched_kit import fleet
 from lrsched_kit.batched import LinearStack, Stack, linear_layers, stack_for
 from lrsched_kit.data import load_digits, toy_regression
 from lrsched_kit.fleet import Fleet, Run, make_optimizer, train_many
-from lrsched_kit.models import MLP, SimpleNet, seeded
+from lrsched_kit.models import CNN, LSTM, MLP, SimpleNet, Transformer, seeded
 from lrsched_kit.schedules import SCHEDULES, get_schedule
 from lrsched_kit.training import one_thread, train
 
@@ -93,6 +93,23 @@ def test_a_mixed_fleet_does_what_the_plain_loop_does(make_model):
     )
 
 
+@pytest.mark.parametrize("model", [CNN, LSTM, Transformer])
+def test_each_architecture_does_what_the_plain_loop_does(model):
+    runs = [
+        Run("CosineAnnealingLR", {"T_max": 4}, 0.05),
+        Run("StepLR", {"step_size": 2}, 0.05, seed=1),
+        Run("ExponentialLR", {}, 0.01, "adam", seed=1),
+    ]
+    options = {"epochs": 3, "batch_size": 150}
+
+    def precise():
+        return model().double()
+
+    assert_equal(
+        train_many(precise, PRECISE, runs, **options), one_by_one(precise, PRECISE, runs, **options)
+    )
+
+
 @st.composite
 def any_run(draw, step_every):
     names = [n for n, s in SCHEDULES.items() if step_every == "epoch" or not s.metric_driven]
@@ -167,7 +184,9 @@ def test_tied_parameters_stay_tied():
 # Runs are kept apart
 
 
-@pytest.mark.parametrize("make_model", [MLP, ConvNet, lambda: tanh_net().float()])
+@pytest.mark.parametrize(
+    "make_model", [MLP, ConvNet, CNN, LSTM, Transformer, lambda: tanh_net().float()]
+)
 def test_a_diverging_run_leaves_the_others_alone_to_the_bit(make_model):
     runs = [Run("StepLR", seed=seed) for seed in range(5)]
     sound = train_many(make_model, DIGITS, runs, epochs=3, batch_size=50)
@@ -207,12 +226,14 @@ def test_when_all_have_diverged_training_ends():
     assert seen == [0]
 
 
-@pytest.mark.parametrize("make_model", [MLP, lambda: tanh_net().float()])
+@pytest.mark.parametrize("make_model", [MLP, CNN, LSTM, Transformer, lambda: tanh_net().float()])
 def test_groups_side_by_side_give_the_same_bits(monkeypatch, make_model):
     runs = [Run("StepLR", seed=seed % 3, optimizer=("sgd", "adam")[seed % 2]) for seed in range(6)]
-    alone = train_many(make_model, DIGITS, runs, epochs=2)
+    options = {"epochs": 2, "batch_size": 50}
+    monkeypatch.setattr(fleet, "_WORK_FOR_A_THREAD", 10**12)
+    alone = train_many(make_model, DIGITS, runs, **options)
     monkeypatch.setattr(fleet, "_WORK_FOR_A_THREAD", 1)
-    assert_same_bits(train_many(make_model, DIGITS, runs, epochs=2), alone)
+    assert_same_bits(train_many(make_model, DIGITS, runs, **options), alone)
 
 
 def test_a_thousand_runs_come_back_in_order():
@@ -444,6 +465,21 @@ class Attention(nn.Module):
         return self.out(self.mix(x, x, x, need_weights=False)[0].mean(-2))
 
 
+class SixClasses(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = MLP()
+        self.body.fc2 = nn.Linear(32, 6)
+
+    def forward(self, x):
+        return self.body(x)
+
+
+class Cut(MLP):
+    def forward(self, x):
+        return super().forward(x)[:, :5]  # no layer of its own gives five
+
+
 @pytest.mark.parametrize(
     ("make_model", "words"),
     [
@@ -458,7 +494,9 @@ class Attention(nn.Module):
         (lambda: torch.tensor(1), "torch.nn.Module, got tensor"),
         (lambda: nn.ReLU(), "nothing to train"),
         (lambda: nn.Linear(10, 10), "model must fit data 'digits'"),
-        (lambda: nn.Linear(64, 9), "y_train must hold classes from 0 to 8.*got 0 to 9"),
+        (lambda: nn.Linear(64, 9), "9 outputs from Linear.*: give it 10 outputs, one per class"),
+        (SixClasses, "got 6 outputs from module 'body.fc2' .Linear.*: give it 10 outputs"),
+        (Cut, "got 5 outputs from Cut: give it 10 outputs"),
         (lambda: nn.Linear(64, 10).double(), "model must fit data 'digits'"),
     ],
 )
@@ -468,7 +506,7 @@ def test_a_model_that_cannot_be_batched_is_refused_by_name(make_model, words):
 
 
 def test_targets_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match=r"labels of shape \(2,\).*outputs have shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"3 outputs from Linear.*give it 2 outputs, one per targ"):
         train_many(lambda: nn.Linear(10, 3), toy_regression(), [Run("Constant")], epochs=1)
 
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from types import FunctionType
 
 import numpy as np
@@ -165,9 +166,13 @@ WIDE = Dataset(
 RECURRENT = nn.LSTM(64, 10)  # its output is a tuple
 FOUR = nn.Sequential(nn.Linear(64, 4))
 BAD = {
-    "y_train must hold classes from 0 to 3, as many as the model has outputs, got 0 to 9.": {
+    "model must fit data 'digits', got 4 outputs from module '0' (Linear(in_features=64, "
+    "out_features=4, bias=True)): give it 10 outputs, one per class.": {
         "model": FOUR,
         "optimizer": lambda given: sgd(FOUR),
+    },
+    "y_train must hold classes counted from 0, got -1.": {
+        "data": replace(DIGITS, y_train=DIGITS.y_train - 1)
     },
     "model must fit data 'digits' (inputs of shape (64,), labels of shape ()), got LSTM": {
         "model": RECURRENT,
