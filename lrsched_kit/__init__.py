@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 
 from .data import Dataset, load_digits, toy_regression
 from .exercises import check
-from .experiments import Comparison, Sweep, compare, sweep
+from .experiments import Comparison, RangeTest, Sweep, compare, lr_range_test, sweep
 from .fleet import Run, train_many
 from .heatmap import plot_heat_map
 from .models import MLP, SimpleNet, seeded
 from .optimizers import make_optimizer
 from .plotting import plot_finals, plot_histories, plot_rates
+from .range_plot import plot_range_test
 from .schedules import SCHEDULES, Param, Schedule, get_schedule, trace_lr
 from .training import History, batches, evaluate, train
 
 if TYPE_CHECKING:
-    from .labs import ScheduleLab, SweepLab
+    from .labs import RangeTestLab, ScheduleLab, SweepLab
 
 __all__ = [
     "MLP",
@@ -30,6 +31,8 @@ __all__ = [
     "Dataset",
     "History",
     "Param",
+    "RangeTest",
+    "RangeTestLab",
     "Run",
     "Schedule",
     "ScheduleLab",
@@ -42,10 +45,12 @@ __all__ = [
     "evaluate",
     "get_schedule",
     "load_digits",
+    "lr_range_test",
     "make_optimizer",
     "plot_finals",
     "plot_heat_map",
     "plot_histories",
+    "plot_range_test",
     "plot_rates",
     "seeded",
     "sweep",
@@ -60,7 +65,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-_LABS = ("ScheduleLab", "SweepLab")
+_LABS = ("RangeTestLab", "ScheduleLab", "SweepLab")
 
 
 def __getattr__(name: str) -> object:
