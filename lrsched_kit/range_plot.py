@@ -11,8 +11,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from .plotting import OTHER_STYLES, Style, dress, new_axes, short_number
+from .plotting import new_axes
 from .range_test import RangeTest
+from .style import OTHER_STYLES, Style, dress, short_number
 from .words import WORDS
 
 _MARKERS = {"steepest": "^", "tenth": "s", "valley": "D"}

@@ -157,21 +157,22 @@ def lr_range_test(
     >>> test.cut_at is not None, 0.001 < test.valley < test.minimum < 1
     (True, True)
     """
-    _check(low, high, steps, batch_size, smooth, stop_factor)
+    _check(low, high, steps, smooth, stop_factor)
+    batch_size = int(check_number("batch_size", batch_size, integer=True))
+    seed = int(check_number("seed", seed, must_be="non-negative", integer=True))
     check_parts(model, data, optimizer)
-    check_number("seed", seed, must_be="non-negative", integer=True)
     check_number("the optimizer's first rate", float(optimizer.param_groups[0]["lr"]))
     # Copied in one go, the second copy holds the parameters of the first.
     model, optimizer = copy.deepcopy((model, optimizer))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return sweep_rates(
+        return run_range_test(
             model,
             data,
             optimizer,
             low=low,
             high=high,
-            steps=steps,
+            steps=int(steps),
             batch_size=batch_size,
             seed=seed,
             smooth=smooth,
@@ -179,7 +180,7 @@ def lr_range_test(
         )
 
 
-def sweep_rates(
+def run_range_test(
     model: nn.Module,
     data: Dataset,
     optimizer: Optimizer,
@@ -256,15 +257,12 @@ def _endless(data: Dataset, batch_size: int, seed: int) -> Iterator[tuple[Tensor
         yield from batches(data.x_train, data.y_train, batch_size, order)
 
 
-def _check(
-    low: float, high: float, steps: int, batch_size: int, smooth: float, stop_factor: float
-) -> None:
+def _check(low: float, high: float, steps: int, smooth: float, stop_factor: float) -> None:
     check_number("low", low)
     if check_number("high", high) <= low:
         raise ValueError(f"high must be a rate above low, {low!r}, got {high!r}.")
     if check_number("steps", steps, integer=True) < FEWEST_STEPS:
         raise ValueError(f"steps must be at least {FEWEST_STEPS}, got {steps!r}.")
-    check_number("batch_size", batch_size, integer=True)
     if check_number("smooth", smooth, must_be="non-negative") >= 1:
         raise ValueError(f"smooth must be below 1, got {smooth!r}.")
     if check_number("stop_factor", stop_factor) <= 1:

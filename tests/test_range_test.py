@@ -94,6 +94,10 @@ def test_the_optimizers_past_counts():
     assert first[1] != lr_range_test(model, DATA, forgetful, low=0.01, steps=20).loss[1]
 
 
+def test_whole_numbers_may_be_floats():
+    assert lr_range_test(*parts(fresh()), steps=20.0, batch_size=8.0, seed=1.0).made == 20
+
+
 def test_rates_are_geometric_from_low_to_high():
     test = lr_range_test(*parts(fresh()), low=1e-4, high=0.01, steps=50)
     np.testing.assert_allclose(test.rates, np.geomspace(1e-4, 0.01, 50), rtol=1e-12)

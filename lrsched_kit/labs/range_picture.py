@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..live import LiveFigure
-from ..plotting import dress, nice_ceiling, nice_floor, set_loss_scale
 from ..range_plot import PICK_STYLES, RangeArtists
 from ..range_test import RangeTest
 from ..stats import mean_and_error
+from ..style import dress, nice_ceiling, nice_floor, set_loss_scale
 from ..training import History
 from ..words import WORDS
 

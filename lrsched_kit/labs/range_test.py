@@ -69,13 +69,14 @@ class RangeTestLab(Lab[RangeRequest]):
         batch_size: int = 16,
         epochs: int = 10,
         seeds: int = 5,
-        **sweep: float,
+        **settings: float,
     ) -> None:
-        start = _start(sweep)
+        start = _start(settings)
         get_rule(optimizer)
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}.")
         sliders = {param.name: make_slider(param, start[param.name]) for param in KNOBS}
+        sliders["low"].readout_format = ".0e"
         menus = {
             "optimizer": _menu("optimizer", RULES, optimizer),
             "schedule": _menu("then", SCHEDULES, schedule),
@@ -116,9 +117,9 @@ class RangeTestLab(Lab[RangeRequest]):
         return "RangeTestLab()"
 
     def _request(self, *, again: bool) -> RangeRequest:
-        sweep = {p.name: read_slider(self.controls[p.name], self._start[p.name]) for p in KNOBS}
+        settings = {p.name: read_slider(self.controls[p.name], self._start[p.name]) for p in KNOBS}
         return RangeRequest(
-            sweep, self.controls["optimizer"].value, self.controls["schedule"].value, again
+            settings, self.controls["optimizer"].value, self.controls["schedule"].value
         )
 
 

@@ -14,8 +14,8 @@ from ..data import Dataset
 from ..fleet import Fleet, Run
 from ..models import seeded
 from ..optimizers import make_optimizer
-from ..plotting import short_number
-from ..range_test import RangeTest, sweep_rates
+from ..range_test import RangeTest, run_range_test
+from ..style import short_number
 from ..training import History
 from ..words import WORDS
 from .core import Work
@@ -28,10 +28,9 @@ from .verdict import loss_lines
 class RangeRequest:
     """What the controls say: the settings of the test, then those of the training."""
 
-    sweep: Mapping[str, float]
+    settings: Mapping[str, float]
     optimizer: str
     schedule: str
-    again: bool = False
 
 
 class RangeWork(Work[RangeRequest]):
@@ -71,7 +70,7 @@ class RangeWork(Work[RangeRequest]):
             return self.stopped or stale()
 
         self.set_running(True)
-        test = self._sweep(request, ended)
+        test = self._test(request, ended)
         self.say(_test_lines(test))
         self.picture.show(test, {})
         picks = {name: rate for name, rate in test.picks.items() if np.isfinite(rate)}
@@ -84,10 +83,10 @@ class RangeWork(Work[RangeRequest]):
         self.say([*_test_lines(test), *self._trained_lines(request, histories)])
         self.picture.show(test, histories, crisp=True)
 
-    def _sweep(self, request: RangeRequest, ended: Callable[[], bool]) -> RangeTest:
-        settings = dict(request.sweep)
+    def _test(self, request: RangeRequest, ended: Callable[[], bool]) -> RangeTest:
+        settings = dict(request.settings)
         model = copy.deepcopy(self._models[int(settings["seed"])])
-        return sweep_rates(
+        return run_range_test(
             model,
             self._data,
             make_optimizer(request.optimizer, model.parameters(), settings["low"]),
