@@ -76,7 +76,7 @@ class RangeTestLab(Lab[RangeRequest]):
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}.")
         sliders = {param.name: make_slider(param, start[param.name]) for param in KNOBS}
-        sliders["low"].readout_format = ".0e"
+        sliders["low"].readout_format = ".2e"
         menus = {
             "optimizer": _menu("optimizer", RULES, optimizer),
             "schedule": _menu("then", SCHEDULES, schedule),
@@ -145,5 +145,5 @@ def _menu(word: str, options: Iterable[str], value: str) -> widgets.Dropdown:
         description=WORDS[word],
         tooltip=WORDS[f"{word}_help"],
         style={"description_width": "76px"},
-        layout=widgets.Layout(width="250px"),
+        layout=widgets.Layout(width="214px"),
     )
