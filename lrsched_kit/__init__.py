@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from .advice import suggest_base_lr
 from .data import Dataset, load_digits, toy_regression
 from .exercises import check
-from .experiments import Comparison, Sweep, compare, sweep
+from .experiments import Comparison, RangeTest, Sweep, compare, lr_range_test, sweep
 from .fleet import Run, train_many
 from .heatmap import plot_heat_map
 from .models import CNN, LSTM, MLP, MODELS, SimpleNet, Transformer, seeded
 from .optimizers import make_optimizer
 from .plotting import plot_finals, plot_histories, plot_rates
+from .range_plot import plot_range_test
 from .schedules import (
     BASICS,
     FAMILIES,
@@ -31,7 +32,7 @@ from .schedules import (
 from .training import History, batches, evaluate, train
 
 if TYPE_CHECKING:
-    from .labs import ScheduleLab, SweepLab
+    from .labs import RangeTestLab, ScheduleLab, SweepLab
 
 __all__ = [
     "BASICS",
@@ -45,6 +46,8 @@ __all__ = [
     "Dataset",
     "History",
     "Param",
+    "RangeTest",
+    "RangeTestLab",
     "Run",
     "Schedule",
     "ScheduleLab",
@@ -58,10 +61,12 @@ __all__ = [
     "evaluate",
     "get_schedule",
     "load_digits",
+    "lr_range_test",
     "make_optimizer",
     "plot_finals",
     "plot_heat_map",
     "plot_histories",
+    "plot_range_test",
     "plot_rates",
     "seeded",
     "suggest_base_lr",
@@ -78,7 +83,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-_LABS = ("ScheduleLab", "SweepLab")
+_LABS = ("RangeTestLab", "ScheduleLab", "SweepLab")
 
 
 def __getattr__(name: str) -> object:

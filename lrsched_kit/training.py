@@ -146,7 +146,7 @@ def train(
     epochs = int(check_number("epochs", epochs, integer=True))
     batch_size = int(check_number("batch_size", batch_size, integer=True))
     steps_per_epoch = math.ceil(len(data.x_train) / batch_size)
-    _check_parts(model, data, optimizer, scheduler, step_every)
+    check_parts(model, data, optimizer, scheduler, step_every)
     _check_length(scheduler, epochs * (steps_per_epoch if step_every == "batch" else 1))
     wants_metric = isinstance(scheduler, ReduceLROnPlateau)
     generator = torch.Generator().manual_seed(seed)
@@ -185,13 +185,14 @@ def train(
     return history
 
 
-def _check_parts(
+def check_parts(
     model: nn.Module,
     data: Dataset,
     optimizer: Optimizer,
-    scheduler: LRScheduler | None,
-    step_every: str,
+    scheduler: LRScheduler | None = None,
+    step_every: str = "epoch",
 ) -> None:
+    """Raise a ValueError unless these can be trained together."""
     check_step_every(step_every, wants_metric=isinstance(scheduler, ReduceLROnPlateau))
     if scheduler is not None and scheduler.optimizer is not optimizer:
         raise ValueError(

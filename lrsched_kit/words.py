@@ -23,6 +23,13 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "as_started": "as at the start",
         "diverged_label": "{label} (diverged at epoch {epoch})",
         "diverged_label_seeds": "{label} ({lost} of {seeds} diverged at epoch {epoch})",
+        # the picture of a range test
+        "range_title": "range test: each batch (pale), smoothed (strong)",
+        "range_cut": "cut",
+        "pick_steepest": "steepest slope",
+        "pick_tenth": "tenth of minimum",
+        "pick_valley": "valley",
+        "trained_title": "validation loss, trained at each pick",
         # the controls
         "base_lr_help": "the rate that the optimizer starts with",
         "epochs_help": "how many times the training set is passed through",
@@ -40,6 +47,16 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "code_help": "this configuration as a PyTorch script",
         "save": "Save",
         "save_help": "write the picture (PNG) and the numbers (CSV) into the folder {folder!r}",
+        "low_help": "the rate of the first batch",
+        "high_help": "the rate of the last batch",
+        "steps_help": "how many batches the test takes to get from low to high",
+        "smooth_help": "weight of the past in the average: 0 is no smoothing",
+        "stop_factor_help": "the test is cut when the smoothed loss is so many times its lowest",
+        "test_seed_help": "of the range test: initial weights and batch order",
+        "optimizer": "optimizer",
+        "optimizer_help": "for the test, and for the training at each pick",
+        "then": "then",
+        "then_help": "the schedule of the training at each pick",
         # the line under the picture
         "training": "Training: epoch {epoch} of {epochs}.",
         "stopped": "Stopped after epoch {epoch} of {epochs}.",
@@ -61,6 +78,11 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "best_line": "Lowest of {cells} cells: {cell}.",
         "luck_line": "{close} others are less than two standard errors above it.",
         "cells_so_far": "{done} of {cells} cells so far.",
+        "picks_line": "Picks: {picks}.",
+        "no_pick": "none",
+        "cut_line": "The test was cut at rate {rate}, step {step} of {steps}.",
+        "uncut_line": "The test reached the highest rate without being cut.",
+        "trained_line": "Trained at each pick, {schedule}, {epochs} epochs.",
         "diverged": "{label} diverged at epoch {epoch} on {lost} of {seeds} seeds.",
     }
 )

@@ -1,6 +1,7 @@
 """Labs: sliders that re-run real training and redraw what it did, live."""
 
+from .range_test import RangeTestLab
 from .schedule import ScheduleLab
 from .sweep import SweepLab
 
-__all__ = ["ScheduleLab", "SweepLab"]
+__all__ = ["RangeTestLab", "ScheduleLab", "SweepLab"]
