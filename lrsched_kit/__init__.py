@@ -18,14 +18,25 @@ from .heatmap import plot_heat_map
 from .models import CNN, LSTM, MLP, MODELS, SimpleNet, Transformer, seeded
 from .optimizers import make_optimizer
 from .plotting import plot_finals, plot_histories, plot_rates
-from .schedules import SCHEDULES, Param, Schedule, get_schedule, trace_lr
+from .schedules import (
+    BASICS,
+    FAMILIES,
+    SCHEDULES,
+    Param,
+    Schedule,
+    get_schedule,
+    trace_lr,
+    trace_momentum,
+)
 from .training import History, batches, evaluate, train
 
 if TYPE_CHECKING:
     from .labs import ScheduleLab, SweepLab
 
 __all__ = [
+    "BASICS",
     "CNN",
+    "FAMILIES",
     "LSTM",
     "MLP",
     "MODELS",
@@ -57,6 +68,7 @@ __all__ = [
     "sweep",
     "toy_regression",
     "trace_lr",
+    "trace_momentum",
     "train",
     "train_many",
 ]

@@ -46,9 +46,7 @@ def compare(
     for row in rows:
         model = seeded(make_model, seed)
         optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-        params = TUTORIAL_PARAMS.get(row.name, {})
-        if row.name == "CosineAnnealingLR":
-            params = {"T_max": epochs}
+        params = row.complete(TUTORIAL_PARAMS.get(row.name, {}), horizon=epochs)
         scheduler = row.build(optimizer, total_steps=epochs, **params)
         histories[row.name] = train(
             model, data, optimizer, scheduler, epochs=epochs, batch_size=BATCH_SIZE, seed=seed

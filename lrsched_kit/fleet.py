@@ -132,9 +132,9 @@ class Fleet:
         """Train all ``runs`` together: see `train_many`."""
         epochs = int(check_number("epochs", epochs, integer=True))
         batch_size = int(check_number("batch_size", batch_size, integer=True))
-        runs = _checked(runs, step_every)
         data = self._data
         lengths = [len(part) for part in data.x_train.split(batch_size)]
+        runs = _checked(runs, step_every, epochs, len(lengths))
         rates = Rates(runs, epochs, len(lengths), step_every)
         one_run = multiplications(self._models[0], data.x_train[:batch_size]) * self._price
         records = _Records(len(runs), epochs, lengths)
@@ -170,14 +170,18 @@ class Fleet:
         return records.histories
 
     def _groups(self, runs: list[Run], rates: Rates, batch_size: int, threads: int) -> list[Group]:
-        """Divide the runs by optimizer, and so that no group is too large and no thread idle."""
+        """Divide the runs, so that no group is too large and no thread idle.
+
+        Runs in a group share their optimizer, and whether a scheduler moves its momentum too.
+        """
         models = self._models
         for seed in {run.seed for run in runs} - models.keys():
             models[seed] = seeded(self._make_model, seed)
         most = min(_MOST_IN_A_GROUP, math.ceil(len(runs) / threads))
         groups = []
-        for name in dict.fromkeys(run.optimizer for run in runs):
-            members = [i for i, run in enumerate(runs) if run.optimizer == name]
+        kinds = [(run.optimizer, get_schedule(run.schedule).moves_momentum) for run in runs]
+        for kind in dict.fromkeys(kinds):
+            members = [i for i in range(len(runs)) if kinds[i] == kind]
             for part in np.array_split(members, math.ceil(len(members) / most)):
                 stack = self._make_stack([models[runs[i].seed] for i in part])
                 groups.append(Group(part.tolist(), runs, stack, self._data, rates, batch_size))
@@ -203,7 +207,7 @@ def _crew(threads: int, stop: threading.Event) -> Iterator[Callable[..., Iterato
             raise
 
 
-def _checked(runs: Sequence[Run], step_every: str) -> list[Run]:
+def _checked(runs: Sequence[Run], step_every: str, epochs: int, steps: int) -> list[Run]:
     runs = list(runs)
     if not all(isinstance(run, Run) for run in runs):
         raise ValueError(f"runs must hold Run objects only, got {runs!r:.80}.")
@@ -216,8 +220,9 @@ def _checked(runs: Sequence[Run], step_every: str) -> list[Run]:
             base_lr = check_number("base_lr", run.base_lr)
             seed = check_number("seed", run.seed, must_be="non-negative", integer=True)
             schedule = get_schedule(run.schedule)
-            params = schedule.complete(run.params)
             check_step_every(step_every, wants_metric=schedule.metric_driven)
+            total_steps = epochs * (steps if step_every == "batch" else 1)
+            params = schedule.check(run.params, base_lr=base_lr, total_steps=total_steps)
         except ValueError as error:
             raise ValueError(f"runs[{i}]: {error}") from None
         checked.append(replace(run, params=params, base_lr=base_lr, seed=int(seed)))

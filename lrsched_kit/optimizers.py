@@ -22,40 +22,76 @@ class Rule:
 
     Attributes:
         make: ``make(params, lr=)`` gives torch's.
-        update: ``update(weights, grads, lr, memory, step)`` does the same to vectors, in place;
-            ``step`` counts from 1.
+        update: ``update(weights, grads, lr, memory, step, momentum)`` does the same to vectors, in
+            place; ``step`` counts from 1. Momentum (or beta1) is one number for all, or, where
+            schedulers move it, a vector too.
         memory: how many vectors, at first zero, the rule keeps from step to step.
         code: what ``make`` does, as a reader would write it; ``{lr}`` is left to fill in.
     """
 
     make: Callable[..., optim.Optimizer]
-    update: Callable[[Tensor, Tensor, Tensor, list[Tensor], int], object]
+    update: Callable[[Tensor, Tensor, Tensor, list[Tensor], int, float | Tensor], object]
     memory: int
     code: str
 
 
-def _sgd(weights: Tensor, grads: Tensor, lr: Tensor, memory: list[Tensor], step: int) -> None:
+def _sgd(
+    weights: Tensor,
+    grads: Tensor,
+    lr: Tensor,
+    memory: list[Tensor],
+    step: int,
+    momentum: float | Tensor,
+) -> None:
     weights.addcmul_(grads, lr, value=-1)
 
 
-def _momentum(weights: Tensor, grads: Tensor, lr: Tensor, memory: list[Tensor], step: int) -> None:
+def _momentum(
+    weights: Tensor,
+    grads: Tensor,
+    lr: Tensor,
+    memory: list[Tensor],
+    step: int,
+    momentum: float | Tensor,
+) -> None:
     (velocity,) = memory
-    torch.add(grads, velocity, alpha=0.9, out=velocity)
+    if isinstance(momentum, Tensor):
+        velocity.mul_(momentum).add_(grads)
+    else:  # the same at one go
+        torch.add(grads, velocity, alpha=momentum, out=velocity)
     weights.addcmul_(velocity, lr, value=-1)
 
 
-def _adam(weights: Tensor, grads: Tensor, lr: Tensor, memory: list[Tensor], step: int) -> None:
+def _adam(
+    weights: Tensor,
+    grads: Tensor,
+    lr: Tensor,
+    memory: list[Tensor],
+    step: int,
+    momentum: float | Tensor,
+) -> None:
     mean, square = memory
-    mean.lerp_(grads, 0.1)
+    mean.lerp_(grads, 1 - momentum)
     square.mul_(0.999).addcmul_(grads, grads, value=0.001)
     # Both averages started at zero; these two factors make up for it.
     direction = mean / (square / (1 - 0.999**step)).sqrt_().add_(1e-8)
-    weights.addcmul_(direction, lr, value=-1 / (1 - 0.9**step))
+    started = 1 - momentum**step
+    if isinstance(started, Tensor):
+        weights.addcmul_(direction.div_(started), lr, value=-1)
+    else:  # the same at one go
+        weights.addcmul_(direction, lr, value=-1 / started)
 
 
-def _adamw(weights: Tensor, grads: Tensor, lr: Tensor, memory: list[Tensor], step: int) -> None:
+def _adamw(
+    weights: Tensor,
+    grads: Tensor,
+    lr: Tensor,
+    memory: list[Tensor],
+    step: int,
+    momentum: float | Tensor,
+) -> None:
     weights.addcmul_(weights, lr, value=-0.01)
-    _adam(weights, grads, lr, memory, step)
+    _adam(weights, grads, lr, memory, step, momentum)
 
 
 RULES: Mapping[str, Rule] = MappingProxyType(
@@ -112,3 +148,13 @@ def make_optimizer(name: str, params: Iterable[Tensor], lr: float) -> optim.Opti
     ('SGD', 0.1, 0.9)
     """
     return get_rule(name).make(params, lr=check_number("lr", lr))
+
+
+def momentum_of(optimizer: optim.Optimizer) -> float:
+    """Return the momentum that the next step will use: with Adam, its first beta.
+
+    >>> momentum_of(make_optimizer("adam", torch.nn.Linear(2, 1).parameters(), lr=0.1))
+    0.9
+    """
+    group = optimizer.param_groups[0]
+    return group["betas"][0] if "betas" in group else group["momentum"]

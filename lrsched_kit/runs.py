@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .batched import Stack, losses
 from .data import Dataset
-from .optimizers import get_rule, make_optimizer
+from .optimizers import get_rule, make_optimizer, momentum_of
 from .schedules import get_schedule
 
 
@@ -51,8 +51,9 @@ class Rates:
         self._now = {key: next(source) for key, source in self._sources.items()}
 
     def of(self, members: Sequence[int]) -> np.ndarray:
-        """Return this epoch's rates of some runs, shape ``(runs, steps)``."""
-        return np.stack([np.broadcast_to(self._now[self._keys[i]], self._steps) for i in members])
+        """Return this epoch's rates and momenta of some runs, shape ``(2, runs, steps)``."""
+        shape = 2, self._steps
+        return np.stack([np.broadcast_to(self._now[self._keys[i]], shape) for i in members], 1)
 
     def step(self, val_loss: np.ndarray) -> None:
         """Go on to the next epoch; each scheduler that asks is told its run's loss."""
@@ -63,25 +64,49 @@ class Rates:
 def _scheduler(
     run: Run, epochs: int, steps: int, step_every: str
 ) -> Generator[np.ndarray, float, None]:
-    """Yield each epoch's rates, one or one per batch, and be sent its validation loss."""
+    """Yield each epoch's rates and momenta, shape ``(2, 1)`` or ``(2, steps)``.
+
+    It is sent the epoch's validation loss.
+    """
     schedule = get_schedule(run.schedule)
     per_epoch = steps if step_every == "batch" else 1
     optimizer = make_optimizer(run.optimizer, [torch.zeros((), requires_grad=True)], run.base_lr)
     scheduler = schedule.build(optimizer, total_steps=epochs * per_epoch, **run.params)
     optimizer.step()  # torch warns of a scheduler whose optimizer has never stepped
     while True:
-        rates = np.empty(per_epoch)
+        applied = np.empty((2, per_epoch))
         for step in range(per_epoch):
-            rates[step] = optimizer.param_groups[0]["lr"]
+            applied[:, step] = optimizer.param_groups[0]["lr"], momentum_of(optimizer)
             if step_every == "batch":
                 scheduler.step()
-        val_loss = yield rates
+        val_loss = yield applied
         if step_every == "epoch":
             scheduler.step(*([val_loss] if schedule.metric_driven else []))
 
 
+class _PerRun:
+    """A vector laid out like a stack's weights, that holds one number per run."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.vector = torch.empty_like(stack.weights)
+        self._blocks = [block.flatten(1) for block in stack.blocks(self.vector).values()]
+
+    def plan(self, values: np.ndarray) -> None:
+        """Take the numbers of the steps to come, shape ``(runs, steps)``."""
+        self._columns = torch.from_numpy(values).to(self.vector.dtype).split(1, dim=1)
+        self._changes = (np.diff(values, axis=1, prepend=np.nan) != 0).any(axis=0)
+
+    def fill(self, step: int) -> None:
+        """Hold the numbers of that step."""
+        if self._changes[step]:
+            for block in self._blocks:
+                block.copy_(self._columns[step])
+
+
 class Group:
     """Runs of one optimizer whose weights are one stack.
+
+    Schedulers move the momentum of all of them or of none: then it is one number.
 
     Attributes:
         members: their places in the fleet.
@@ -101,8 +126,9 @@ class Group:
         self._stack, self._data, self._rates, self._batch_size = stack, data, rates, batch_size
         self._rule = get_rule(runs[members[0]].optimizer)
         self._memory = [torch.zeros_like(stack.weights) for _ in range(self._rule.memory)]
-        self._lr = torch.empty_like(stack.weights)
-        self._lr_blocks = [block.flatten(1) for block in stack.blocks(self._lr).values()]
+        self._lr = _PerRun(stack)
+        moving = get_schedule(runs[members[0]].schedule).moves_momentum
+        self._momentum = _PerRun(stack) if moving else None
         self._updates = 0
 
     def epoch(
@@ -114,30 +140,33 @@ class Group:
             Rates ``(runs, steps)``, losses ``(runs, steps made)``, and, unless it was stopped,
             losses and accuracies ``(runs,)`` on the validation set.
         """
-        rates = self._rates.of(self.members)
-        columns = torch.from_numpy(rates).to(self._lr.dtype).split(1, dim=1)
-        changes = (np.diff(rates, axis=1, prepend=np.nan) != 0).any(axis=0)
+        rates, momenta = self._rates.of(self.members)
+        self._lr.plan(rates)
+        momentum: float | Tensor = momenta[0, 0].item()
+        if self._momentum is not None:
+            self._momentum.plan(momenta)
+            momentum = self._momentum.vector
         order = torch.stack([orders[seed] for seed in self._seeds])
         labels = self._data.y_train[order].split(self._batch_size, dim=1)
         found: list[Tensor] = []
         for step, rows in enumerate(order.split(self._batch_size, dim=1)):
             if stopping():
                 break
-            if changes[step]:
-                for block in self._lr_blocks:
-                    block.copy_(columns[step])
-            found.append(self._update(rows, labels[step]))
+            self._lr.fill(step)
+            if self._momentum is not None:
+                self._momentum.fill(step)
+            found.append(self._update(rows, labels[step], momentum))
         made = torch.stack(found, dim=1) if found else torch.empty(len(rates), 0)
-        return rates, made.double(), self._evaluate() if len(found) == len(columns) else None
+        return rates, made.double(), self._evaluate() if len(found) == len(labels) else None
 
-    def _update(self, rows: Tensor, y: Tensor) -> Tensor:
+    def _update(self, rows: Tensor, y: Tensor, momentum: float | Tensor) -> Tensor:
         """Take one step on such rows of the data, shape ``(runs, batch)``; return the losses."""
         inputs = self._data.x_train
         x = inputs.index_select(0, rows.reshape(-1)).view(*rows.shape, *inputs.shape[1:])
         found = self._stack.backward(x, y)
         self._updates += 1
         weights, grads = self._stack.weights, self._stack.grads
-        self._rule.update(weights, grads, self._lr, self._memory, self._updates)
+        self._rule.update(weights, grads, self._lr.vector, self._memory, self._updates, momentum)
         return found
 
     def _evaluate(self) -> tuple[Tensor, Tensor]:

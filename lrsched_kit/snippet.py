@@ -1,19 +1,20 @@
-"""The script behind "Show code": one lab setting in plain PyTorch."""
+"""The script behind "Show code": one setting in plain PyTorch."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+import math
+from collections.abc import Callable, Mapping
 
+from torch import nn
+
+from .data import Dataset
 from .optimizers import get_rule
-
-if TYPE_CHECKING:
-    from .labs.schedule_work import Setting, Task
+from .rows import Schedule
 
 _SCRIPT = """\
-import torch
-
 {imports}
-data = {source}
+{definition}data = {source}
 torch.manual_seed({seed})
 model = {model}()
 loss_fn = torch.nn.{loss}()
@@ -26,47 +27,90 @@ for epoch in range({epochs}):
         optimizer.zero_grad()
         loss_fn(model(data.x_train[rows]), data.y_train[rows]).backward()
         optimizer.step()
-    with torch.no_grad():
+{after_batch}    with torch.no_grad():
         val_loss = loss_fn(model(data.x_val), data.y_val).item()
     print(f"epoch {{epoch + 1}}: rate {{lr:.6g}}, validation loss {{val_loss:.4f}}")
-{step}"""
+{after_epoch}"""
 
 
-def training_script(task: Task, setting: Setting, *, seed: int = 0) -> str:
+def training_script(
+    schedule: Schedule,
+    params: Mapping[str, float],
+    *,
+    base_lr: float,
+    epochs: int,
+    data: Dataset,
+    make_model: Callable[[], nn.Module],
+    optimizer: str = "momentum",
+    batch_size: int = 16,
+    step_every: str | None = None,
+    seed: int = 0,
+) -> str:
     """Write a script that trains exactly this configuration and prints rate and loss per epoch.
 
     The loop, the optimizer and the scheduler are plain PyTorch; only data and model come from
-    the kit. A model of the reader's own is named, and left for the reader to paste in.
+    the kit. A schedule that torch has no class for brings along the function that builds it. A
+    model of the reader's own is named, and left for the reader to paste in.
 
-    >>> from lrsched_kit import ScheduleLab
-    >>> lab = ScheduleLab("StepLR", step_size=5, gamma=0.3, epochs=8)
-    >>> [line for line in lab.code.splitlines() if "scheduler" in line]  # doctest: +ELLIPSIS
-    ['scheduler = ...StepLR(optimizer, step_size=5, gamma=0.3)', '    scheduler.step()']
-    >>> lab.close()
+    Args:
+        schedule: a row of `SCHEDULES`.
+        params: all of the schedule's own.
+        base_lr, epochs, data, make_model, optimizer, batch_size, seed: as in `train_many`.
+        step_every: "epoch" or "batch"; None: as practice steps this schedule.
+
+    >>> from lrsched_kit import MLP, get_schedule, load_digits
+    >>> row = get_schedule("StepLR")
+    >>> script = training_script(
+    ...     row, row.complete({}), base_lr=0.1, epochs=8, data=load_digits(), make_model=MLP
+    ... )
+    >>> [line for line in script.splitlines() if "scheduler" in line]  # doctest: +ELLIPSIS
+    ['scheduler = ...StepLR(optimizer, step_size=5, gamma=0.1)', '    scheduler.step()']
     """
-    schedule = task.schedule
-    name = getattr(task.make_model, "__name__", "")
+    step_every = step_every or schedule.step_every
+    steps = math.ceil(len(data.x_train) / batch_size)
+    total_steps = epochs * (steps if step_every == "batch" else 1)
+    definition, call = _scheduler(schedule, params, total_steps)
+    step = f"scheduler.step({'val_loss' if schedule.metric_driven else ''})\n" if call else ""
+    name = getattr(make_model, "__name__", "")
     model = name if name.isidentifier() else "Model"
-    own_model = not getattr(task.make_model, "__module__", "").startswith(__package__)
-    names = sorted({task.data.source.split("(")[0], *([] if own_model else [model])} - {""})
-    imports = [f"from lrsched_kit import {', '.join(names)}"] if names else []
+    own_model = not getattr(make_model, "__module__", "").startswith(__package__)
+    names = sorted({data.source.split("(")[0], *([] if own_model else [model])} - {""})
+    imports = ["import torch"]
+    if definition:
+        imports.append("from torch.optim import Optimizer, lr_scheduler")
+    if names:
+        imports += ["", f"from lrsched_kit import {', '.join(names)}"]
     if own_model:
-        imports.append(f"# {model} is your own model: put its definition here.")
-    build = step = ""
-    if schedule.name != "Constant":
-        arguments = "".join(f", {name}={value!r}" for name, value in setting.params.items())
-        build = f"scheduler = torch.optim.lr_scheduler.{schedule.name}(optimizer{arguments})\n"
-        step = f"    scheduler.step({'val_loss' if schedule.metric_driven else ''})\n"
+        imports += ["", f"# {model} is your own model: put its definition here."]
     return _SCRIPT.format(
         imports="\n".join([*imports, ""]),
-        source=task.data.source or "...  # your own data set",
+        definition=definition,
+        source=data.source or "...  # your own data set",
         model=model,
-        loss=type(task.data.loss_fn).__name__,
-        optimizer=get_rule(task.optimizer).code.format(lr=setting.base_lr),
-        scheduler=build,
-        train_size=len(task.data.x_train),
-        batch_size=task.batch_size,
-        epochs=setting.epochs,
+        loss=type(data.loss_fn).__name__,
+        optimizer=get_rule(optimizer).code.format(lr=base_lr),
+        scheduler=call,
+        train_size=len(data.x_train),
+        batch_size=batch_size,
+        epochs=epochs,
         seed=seed,
-        step=step,
+        after_batch=f"        {step}" if step and step_every == "batch" else "",
+        after_epoch=f"    {step}" if step and step_every == "epoch" else "",
+    )
+
+
+def _scheduler(
+    schedule: Schedule, params: Mapping[str, float], total_steps: int
+) -> tuple[str, str]:
+    """Return what has to be defined, and the line that makes the scheduler."""
+    if schedule.name == "Constant":
+        return "", ""
+    make = schedule.make
+    given = schedule.arguments(params, total_steps)
+    arguments = ", ".join(["optimizer", *(f"{name}={value!r}" for name, value in given.items())])
+    if inspect.isclass(make):
+        return "", f"scheduler = {make.__module__}.{make.__name__}({arguments})\n"
+    return (
+        f"\n{inspect.getsource(make)}\n\n",
+        f"scheduler = {make.__name__}({arguments})\n",
     )

@@ -26,20 +26,46 @@ class Style(NamedTuple):
     linestyle: str | tuple[int, tuple[float, ...]]
 
 
-# Okabe and Ito's palette, told apart by colour-blind readers; line styles differ as well.
+# Okabe and Ito's palette, told apart by colour-blind readers: a colour for each family.
+_GREY, _VERMILION, _GREEN, _BLUE = "#7f7f7f", "#d55e00", "#009e73", "#0072b2"
+_ORANGE, _SKY, _BLACK, _PURPLE = "#e69f00", "#56b4e9", "#000000", "#b5548a"
+
+# Within a family line styles differ.
+_SOLID, _LONG, _SHORT, _DOTS = "-", (0, (7, 1.5)), (0, (3.5, 1.2)), (0, (1.2, 1.2))
+_DASH_DOT, _DASH_DOTS = (0, (7, 1.5, 1.5, 1.5)), (0, (7, 1.5, 1.5, 1.5, 1.5, 1.5))
+
 STYLES: Mapping[str, Style] = {
-    "Constant": Style("#7f7f7f", "-"),
-    "StepLR": Style("#d55e00", "-"),
-    "ExponentialLR": Style("#009e73", (0, (7, 1.5))),
-    "CosineAnnealingLR": Style("#0072b2", (0, (7, 1.5, 1.5, 1.5))),
-    "ReduceLROnPlateau": Style("#b5548a", (0, (3.5, 1.2))),
+    "Constant": Style(_GREY, _SOLID),
+    "StepLR": Style(_VERMILION, _SOLID),
+    "MultiStepLR": Style(_VERMILION, _LONG),
+    "ConstantLR": Style(_VERMILION, _DOTS),
+    "ExponentialLR": Style(_GREEN, _LONG),
+    "PolynomialLR": Style(_GREEN, _SOLID),
+    "REX": Style(_GREEN, _DOTS),
+    "CosineAnnealingLR": Style(_BLUE, _DASH_DOT),
+    "CosineAnnealingWarmRestarts": Style(_BLUE, _SOLID),
+    "SWALR": Style(_BLUE, _DOTS),
+    "LinearLR": Style(_ORANGE, _DOTS),
+    "WarmupCosine": Style(_ORANGE, _SOLID),
+    "WarmupLinear": Style(_ORANGE, _LONG),
+    "InverseSqrt": Style(_ORANGE, _SHORT),
+    "WSD": Style(_ORANGE, _DASH_DOT),
+    "WSD-sqrt": Style(_ORANGE, _DASH_DOTS),
+    "CyclicLR": Style(_SKY, _SOLID),
+    "OneCycleLR": Style(_SKY, _DASH_DOT),
+    "SlantedTriangular": Style(_SKY, _DOTS),
+    "LambdaLR": Style(_BLACK, _SOLID),
+    "MultiplicativeLR": Style(_BLACK, _LONG),
+    "SequentialLR": Style(_BLACK, _DASH_DOT),
+    "ChainedScheduler": Style(_BLACK, _SHORT),
+    "ReduceLROnPlateau": Style(_PURPLE, _SHORT),
 }
-"""One colour and line style per schedule."""
+"""One colour and line style per schedule; the constant rate is grey."""
 
 OTHER_STYLES: Sequence[Style] = (
-    Style("#e69f00", (0, (4, 1.5))),
-    Style("#000000", (0, (1.2, 1.2))),
-    Style("#56b4e9", (0, (9, 2))),
+    Style(_ORANGE, (0, (4, 1.5))),
+    Style(_BLACK, _DOTS),
+    Style(_SKY, (0, (9, 2))),
 )
 """For curves that are no schedule's own: pinned runs, variants of one schedule."""
 

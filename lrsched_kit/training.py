@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from .data import Dataset
 from .schedules import check_number
@@ -145,10 +145,11 @@ def train(
     """
     epochs = int(check_number("epochs", epochs, integer=True))
     batch_size = int(check_number("batch_size", batch_size, integer=True))
+    steps_per_epoch = math.ceil(len(data.x_train) / batch_size)
     _check_parts(model, data, optimizer, scheduler, step_every)
+    _check_length(scheduler, epochs * (steps_per_epoch if step_every == "batch" else 1))
     wants_metric = isinstance(scheduler, ReduceLROnPlateau)
     generator = torch.Generator().manual_seed(seed)
-    steps_per_epoch = math.ceil(len(data.x_train) / batch_size)
     history = History.empty(epochs, steps_per_epoch)
     loss_fn = data.loss_fn
     step = 0
@@ -202,6 +203,16 @@ def _check_parts(
             "optimizer must hold parameters of the model that trains, got those of another model."
         )
     check_shapes(model, data)
+
+
+def _check_length(scheduler: LRScheduler | None, steps: int) -> None:
+    # OneCycleLR knows its end, and raises in the middle of a run that is longer.
+    if isinstance(scheduler, OneCycleLR) and scheduler.last_epoch + steps > scheduler.total_steps:
+        raise ValueError(
+            f"total_steps must be at least {scheduler.last_epoch + steps}, the scheduler steps "
+            f"taken by the end of this run, got {scheduler.total_steps}: OneCycleLR refuses to "
+            "step beyond."
+        )
 
 
 def check_step_every(step_every: str, *, wants_metric: bool) -> None:

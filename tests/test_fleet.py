@@ -4,7 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from any_setting import numbers
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -111,19 +112,22 @@ def test_each_architecture_does_what_the_plain_loop_does(model):
 
 
 @st.composite
-def any_run(draw, step_every):
+def any_run(draw, step_every, total_steps):
     names = [n for n, s in SCHEDULES.items() if step_every == "epoch" or not s.metric_driven]
     schedule = get_schedule(draw(st.sampled_from(names)))
     params = {
-        p.name: draw(
-            st.integers(int(p.low), int(p.high)) if p.integer else st.floats(p.low, p.high)
-        )
-        for p in schedule.params
-        if draw(st.booleans())
+        p.name: draw(numbers(p, beyond=False)) for p in schedule.params if draw(st.booleans())
     }
     optimizer = draw(st.sampled_from(["sgd", "momentum", "adam", "adamw"]))
     largest = 0.3 if optimizer in ("sgd", "momentum") else 0.01
     base_lr = draw(st.floats(1e-4, largest))
+    # A run that is about to diverge makes rounding errors large.
+    rates = {"max_lr": largest, "swa_lr": largest}
+    params |= {p.name: rates[p.name] for p in schedule.params if p.name in rates}
+    try:
+        schedule.check(params, base_lr=base_lr, total_steps=total_steps)
+    except ValueError:
+        reject()
     return Run(schedule.name, params, base_lr, optimizer, draw(st.integers(0, 5)))
 
 
@@ -131,12 +135,10 @@ def any_run(draw, step_every):
 @given(st.data())
 def test_any_fleet_does_what_the_plain_loop_does(data):
     step_every = data.draw(st.sampled_from(["epoch", "batch"]))
-    runs = data.draw(st.lists(any_run(step_every), min_size=1, max_size=6))
-    options = {
-        "epochs": data.draw(st.integers(1, 3)),
-        "batch_size": data.draw(st.integers(60, 1500)),
-        "step_every": step_every,
-    }
+    epochs, batch_size = data.draw(st.integers(1, 3)), data.draw(st.integers(60, 1500))
+    total_steps = epochs * (-(-1400 // batch_size) if step_every == "batch" else 1)
+    runs = data.draw(st.lists(any_run(step_every, total_steps), min_size=1, max_size=6))
+    options = {"epochs": epochs, "batch_size": batch_size, "step_every": step_every}
     make_model = data.draw(st.sampled_from([mlp, tanh_net, conv_net]))
     assert_equal(
         train_many(make_model, PRECISE, runs, **options),
@@ -154,6 +156,34 @@ def test_a_regression_does_what_the_plain_loop_does(make_model):
     assert_equal(
         train_many(precise, data, runs, **options), one_by_one(precise, data, runs, **options)
     )
+
+
+@pytest.mark.parametrize("step_every", ["epoch", "batch"])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
+def test_schedules_that_move_momentum_do_what_they_do_in_the_plain_loop(optimizer, step_every):
+    runs = [
+        Run("OneCycleLR", {"pct_start": 0.4}, 0.02, optimizer),
+        Run("StepLR", {"step_size": 2}, 0.02, optimizer),
+        Run("CyclicLR", {"max_lr": 0.03, "cycles": 3}, 0.01, optimizer, 1),
+        Run("OneCycleLR", {}, 0.01, optimizer, 2),
+    ]
+    options = {"epochs": 6, "batch_size": 100, "step_every": step_every}
+    assert_equal(
+        train_many(mlp, PRECISE, runs, **options), one_by_one(mlp, PRECISE, runs, **options)
+    )
+
+
+def test_the_momentum_that_a_schedule_moves_matters():
+    moved, fixed = (
+        train_many(mlp, PRECISE, [Run("CyclicLR", {"max_lr": 0.1}, 0.1, optimizer)], epochs=3)[
+            0
+        ].val_loss[-1]
+        for optimizer in ("momentum", "sgd")
+    )
+    constant = [Run("Constant", {}, 0.1, optimizer) for optimizer in ("momentum", "sgd")]
+    same = [history.val_loss[-1] for history in train_many(mlp, PRECISE, constant, epochs=3)]
+    assert fixed == pytest.approx(same[1])
+    assert moved != pytest.approx(same[0], rel=1e-3)
 
 
 def test_frozen_parameters_stay_frozen():

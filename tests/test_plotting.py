@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lrsched_kit import SCHEDULES, History, plot_histories, plot_rates
+from lrsched_kit import FAMILIES, SCHEDULES, History, plot_histories, plot_rates
 from lrsched_kit.plotting import new_axes
-from lrsched_kit.style import STYLES, nice_ceiling
+from lrsched_kit.style import OTHER_STYLES, STYLES, nice_ceiling
 
 
 def history(val_loss, rates=(0.1, 0.1, 0.01), diverged_at=None):
@@ -18,10 +18,16 @@ def lines(ax):
     return {line.get_label(): line for line in ax.get_lines()}
 
 
-def test_every_schedule_has_a_colour_and_a_line_style_of_its_own():
-    assert set(STYLES) >= set(SCHEDULES)
-    assert len(set(STYLES.values())) == len(STYLES)
-    assert len({style.color for style in STYLES.values()}) == len(STYLES)
+def test_every_schedule_has_a_pair_of_colour_and_line_style_of_its_own():
+    assert set(STYLES) == set(SCHEDULES)
+    assert len({*STYLES.values(), *OTHER_STYLES}) == len(STYLES) + len(OTHER_STYLES)
+
+
+def test_a_family_is_a_colour_and_the_constant_rate_is_grey():
+    colors = {name: style.color for name, style in STYLES.items() if name != "Constant"}
+    pairs = {(SCHEDULES[name].family, color) for name, color in colors.items()}
+    assert len(pairs) == len(FAMILIES) == len(set(colors.values()))
+    assert STYLES["Constant"].color == "#7f7f7f"
 
 
 def test_a_schedule_keeps_its_style_in_every_picture():

@@ -3,29 +3,30 @@ import math
 import numpy as np
 import pytest
 import torch
+from any_setting import draw_params
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.optim import SGD, lr_scheduler
+from torch.optim import SGD, Adam, lr_scheduler, swa_utils
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from lrsched_kit import SCHEDULES, get_schedule, trace_lr
+from lrsched_kit import BASICS, FAMILIES, SCHEDULES, get_schedule, trace_lr, trace_momentum
 from lrsched_kit.schedules import check_number
 
 FORMULAS = [name for name, row in SCHEDULES.items() if row.closed_form is not None]
-TORCH_CLASSES = {
-    name: getattr(lr_scheduler, name) for name in FORMULAS if hasattr(lr_scheduler, name)
-}
 
 
-def draw_params(data, row):
-    """Any setting that the row's sliders can reach."""
-    return {
-        p.name: data.draw(
-            st.integers(int(p.low), int(p.high)) if p.integer else st.floats(p.low, p.high),
-            label=p.name,
-        )
-        for p in row.params
-    }
+def public_schedulers():
+    """All that torch calls a scheduler, wherever it keeps them."""
+    found, waiting = {}, LRScheduler.__subclasses__()
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if kind.__module__.startswith("torch.") and not kind.__name__.startswith("_"):
+            found[kind.__name__] = kind
+    return found
+
+
+TORCH = public_schedulers()
 
 
 def one_weight():
@@ -36,37 +37,115 @@ base_lrs = st.floats(1e-4, 10)
 run_lengths = st.integers(1, 80)
 
 
-@pytest.mark.parametrize("name", TORCH_CLASSES)
-@given(data=st.data(), base_lr=base_lrs, steps=run_lengths)
-def test_trace_is_what_torch_applies_to_a_training_optimizer(name, data, base_lr, steps):
-    params = draw_params(data, SCHEDULES[name])
-    (weight,) = one_weight()
-    optimizer = SGD([weight], lr=base_lr)
-    scheduler = TORCH_CLASSES[name](optimizer, **params)
-    applied = []
-    for _ in range(steps):
-        before = weight.item()
-        weight.grad = torch.ones(1)
-        applied.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        assert weight.item() == pytest.approx(before - applied[-1], rel=1e-5, abs=1e-5)
-        scheduler.step()
-    traced = trace_lr(name, base_lr=base_lr, steps=steps, **params)
-    assert traced.tolist() == applied
+def test_every_scheduler_of_torch_has_a_row_that_builds_it():
+    assert swa_utils.SWALR in TORCH.values()
+    assert set(lr_scheduler.__all__) - {"LRScheduler"} <= set(TORCH)
+    for name, kind in TORCH.items():
+        assert type(get_schedule(name).build(SGD(one_weight(), lr=0.1), total_steps=9)) is kind
 
 
 @pytest.mark.parametrize("name", FORMULAS)
 @given(data=st.data(), base_lr=base_lrs, steps=run_lengths)
 def test_trace_equals_the_closed_form(name, data, base_lr, steps):
     row = SCHEDULES[name]
-    params = draw_params(data, row)
+    params = draw_params(data, row, base_lr=base_lr, total_steps=steps)
     traced = trace_lr(name, base_lr=base_lr, steps=steps, **params)
     formula = np.array(
         [row.closed_form(t, base_lr=base_lr, total_steps=steps, **params) for t in range(steps)]
     )
-    # torch's cosine is a recursion: where it passes close to zero, only the digits relative to
+    # Some of torch's are recursions: where they pass close to zero, only the digits relative to
     # the curve's own height are meaningful.
-    np.testing.assert_allclose(traced, formula, rtol=1e-12, atol=1e-12 * formula.max())
+    np.testing.assert_allclose(traced, formula, rtol=1e-11, atol=1e-11 * formula.max())
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+@given(data=st.data())
+def test_trace_is_what_torch_applies_to_a_training_optimizer(name, data):
+    steps = data.draw(st.integers(1, 20))
+    row = SCHEDULES[name]
+    params = draw_params(data, row, base_lr=0.1, total_steps=steps, beyond=False)
+    (weight,) = one_weight()
+    optimizer = SGD([weight], lr=0.1)
+    scheduler = row.build(optimizer, total_steps=steps, **params)
+    for rate in trace_lr(name, base_lr=0.1, steps=steps, **params):
+        before = weight.item()
+        weight.grad = torch.ones(1)
+        optimizer.step()
+        assert weight.item() == pytest.approx(before - rate, rel=1e-5, abs=1e-5)
+        scheduler.step()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "torchs"),
+    [
+        ("StepLR", {"step_size": 3}, lambda o: lr_scheduler.StepLR(o, 3)),
+        ("MultiStepLR", {}, lambda o: lr_scheduler.MultiStepLR(o, [10, 15])),
+        ("PolynomialLR", {"power": 2.0}, lambda o: lr_scheduler.PolynomialLR(o, 20, 2.0)),
+        ("OneCycleLR", {}, lambda o: lr_scheduler.OneCycleLR(o, 0.5, total_steps=24)),
+        ("CyclicLR", {"max_lr": 2, "cycles": 3}, lambda o: lr_scheduler.CyclicLR(o, 0.5, 2, 4)),
+        ("SWALR", {"swa_lr": 0.1}, lambda o: swa_utils.SWALR(o, 0.1)),
+    ],
+)
+def test_rows_are_what_one_would_write_with_torch(name, given, torchs):
+    optimizer = SGD(one_weight(), lr=0.5, momentum=0.9)
+    scheduler = torchs(optimizer)
+    traced = zip(
+        trace_lr(name, base_lr=0.5, steps=24, **given),
+        trace_momentum(name, base_lr=0.5, steps=24, **given),
+        strict=True,
+    )
+    for rate, momentum in traced:
+        group = optimizer.param_groups[0]
+        assert (group["lr"], group["momentum"]) == (rate, momentum)
+        optimizer.step()
+        scheduler.step()
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_momentum_moves_where_the_row_says_so(name):
+    momentum = trace_momentum(name, base_lr=0.1, steps=30)
+    assert (len(set(momentum)) > 1) == SCHEDULES[name].moves_momentum
+
+
+def test_one_cycle_moves_momentum_against_the_rate():
+    rates = trace_lr("OneCycleLR", base_lr=0.1, steps=40)
+    momenta = trace_momentum("OneCycleLR", base_lr=0.1, steps=40)
+    assert rates.argmax() == momenta.argmin() == 11  # pct_start * steps - 1
+    assert (momenta.max(), momenta.min()) == (0.95, 0.85)
+
+
+def test_with_adam_the_first_beta_is_moved():
+    optimizer = Adam(one_weight(), lr=0.1)
+    get_schedule("OneCycleLR").build(optimizer, total_steps=40)
+    assert optimizer.param_groups[0]["betas"] == (0.95, 0.999)
+
+
+def test_an_optimizer_without_momentum_is_given_none():
+    optimizer = SGD(one_weight(), lr=0.1)
+    get_schedule("OneCycleLR").build(optimizer, total_steps=40)
+    assert optimizer.param_groups[0]["momentum"] == 0
+
+
+WARMUPS = ["WarmupCosine", "WarmupLinear", "WSD", "WSD-sqrt"]
+
+
+@pytest.mark.parametrize("name", WARMUPS)
+@pytest.mark.parametrize("steps", [10, 33, 200])
+def test_a_warmup_starts_above_zero_reaches_the_rate_and_does_not_jump(name, steps):
+    rates = trace_lr(name, base_lr=1.0, steps=steps, warmup=0.3)
+    rise = round(0.3 * steps)
+    np.testing.assert_allclose(np.diff(rates[: rise + 1]), 1 / (rise + 1))
+    assert rates[0] == pytest.approx(1 / (rise + 1))
+    assert rates.max() == pytest.approx(1)
+    assert 0 < rates[-1] <= 0.5
+
+
+def test_a_chained_warmup_never_reaches_the_rate_that_a_sequential_one_does():
+    sequential, chained = (
+        trace_lr(name, base_lr=1.0, steps=20).max() for name in ("SequentialLR", "ChainedScheduler")
+    )
+    assert sequential == pytest.approx(1)
+    assert chained < 0.6
 
 
 @given(
@@ -115,10 +194,14 @@ def test_tracing_twice_gives_the_same_rates():
 
 @pytest.mark.parametrize("row", SCHEDULES.values(), ids=SCHEDULES)
 def test_each_row_is_complete(row):
-    scheduler = row.build(SGD(one_weight(), lr=1.0), total_steps=10)
+    scheduler = row.build(SGD(one_weight(), lr=0.1), total_steps=12)
     assert isinstance(scheduler, LRScheduler)
     assert row.formula
     assert row.when.endswith(".")
+    assert row.family in FAMILIES
+    assert row.source.startswith("https://")
+    assert row.step_every in ("epoch", "batch")
+    assert not set(", ") & set(row.name)  # a label may go on after them
     for param in row.params:
         assert param.low <= param.default <= param.high
         assert param.help
@@ -128,6 +211,16 @@ def test_each_row_is_complete(row):
 
 def test_params_left_out_take_their_defaults():
     assert get_schedule("StepLR").complete({"gamma": 0.5}) == {"step_size": 5, "gamma": 0.5}
+
+
+def test_a_horizon_left_out_is_the_length_of_the_run_where_that_is_told():
+    row = get_schedule("PolynomialLR")
+    assert row.complete({}, horizon=7)["total_iters"] == 7
+    assert row.complete({"total_iters": 3}, horizon=7)["total_iters"] == 3
+
+
+def test_the_basics_are_rows():
+    assert set(BASICS) < set(SCHEDULES)
 
 
 BAD = [
@@ -145,13 +238,36 @@ BAD = [
     ("Constant", {"steps": 0}, "steps must be a positive integer, got 0."),
     ("StepLR", {"gama": 0.5}, "StepLR has no parameter 'gama' (did you mean 'gamma'?)"),
     ("Constant", {"gamma": 0.5}, "Constant has no parameter 'gamma'; it takes none."),
-    ("Cosine", {}, "name must be a known schedule (did you mean 'CosineAnnealingLR'?)"),
+    ("CosineAnneal", {}, "name must be a known schedule (did you mean 'CosineAnnealingLR'?)"),
     ("ReduceLROnPlateau", {}, "metrics must be given for ReduceLROnPlateau"),
     ("ReduceLROnPlateau", {"metrics": [1, 2]}, "metrics must have shape (4,), got (2,)."),
     (
         "ReduceLROnPlateau",
         {"metrics": [1] * 4, "factor": 1.0},
         "factor must be a positive number below 1, got 1.0.",
+    ),
+    ("CosineAnnealingWarmRestarts", {"T_0": 0}, "T_0 must be a positive integer, got 0."),
+    ("CosineAnnealingWarmRestarts", {"T_mult": 1.5}, "T_mult must be a positive integer, got 1.5."),
+    ("OneCycleLR", {"pct_start": 1.0}, "pct_start must be a positive number below 1, got 1.0."),
+    ("LinearLR", {"start_factor": 0}, "start_factor must be a positive number, 1 at most, got 0."),
+    ("LinearLR", {"end_factor": 1.1}, "end_factor must be a number from 0 to 1, got 1.1."),
+    ("REX", {"beta": 1.0}, "beta must be a non-negative number below 1, got 1.0."),
+    (
+        "MultiStepLR",
+        {"milestone_1": 8, "milestone_2": 8},
+        "milestone_2 must come after milestone_1 (8), got 8: torch wants milestones in",
+    ),
+    ("CosineAnnealingLR", {"eta_min": 0.2}, "eta_min must be at most base_lr (0.1), got 0.2: the"),
+    ("CyclicLR", {"max_lr": 0.05}, "max_lr must be at least base_lr (0.1), got 0.05: the rate"),
+    (
+        "OneCycleLR",
+        {"pct_start": 0.25},
+        "pct_start must not be 1 / total_steps, got 0.25 with 4 steps: torch then divides by",
+    ),
+    (
+        "WSD",
+        {"warmup": 0.5, "cooldown": 0.6},
+        "cooldown must be at most 1 - warmup (0.5), got 0.6: together they are longer than the run",
     ),
 ]
 

@@ -15,7 +15,7 @@ from ..data import Dataset, load_digits
 from ..fleet import Run
 from ..models import MLP
 from ..plotting import plot_finals
-from ..schedules import SCHEDULES, check_number
+from ..schedules import BASICS, check_number
 from ..stats import Paired, mean_and_error, paired, with_error
 from ..training import History
 from .slices import Job, complete, train_parts
@@ -118,10 +118,12 @@ def compare(
 
     Args:
         schedules: names, or name -> params, or label -> params where the label starts with the
-            name ("StepLR, gamma=0.5"); None takes them all. "Constant" is always added.
+            name ("StepLR, gamma=0.5"); None takes the five that the first lessons teach. "Constant"
+            is always added.
         seeds: how many, counted from ``first_seed``.
         epochs, base_lr, data, make_model, optimizer, batch_size: as in `train_many`; data
-            defaults to `load_digits()`. A ``T_max`` that is left out is set to ``epochs``.
+            defaults to `load_digits()`. A ``T_max``, or another param that stands for the length of
+            the run, is set to ``epochs`` if it is left out.
         dtype: of the arithmetic. Rounding errors grow as training goes on; in double precision
             they stay far below the digits that are printed, on any processor.
         executor: trains on other processes, or machines: see `sweep`.
@@ -144,7 +146,7 @@ def compare(
     first_seed = int(check_number("first_seed", first_seed, must_be="non-negative", integer=True))
     epochs = int(check_number("epochs", epochs, integer=True))
     base_lr = check_number("base_lr", base_lr)
-    settings = _settings(list(SCHEDULES) if schedules is None else schedules, epochs)
+    settings = _settings(BASICS if schedules is None else schedules, epochs)
     job = Job(make_model, load_digits() if data is None else data, epochs, batch_size, dtype)
     parts = [
         [Run(_name(label), params, base_lr, optimizer, seed) for label, params in settings.items()]

@@ -67,10 +67,8 @@ class Job:
 
 
 def complete(schedule: str, params: Mapping[str, float], epochs: int) -> dict[str, float]:
-    """Return all params of a schedule; a ``T_max`` left out is the length of the run."""
-    row = get_schedule(schedule)
-    to_the_end = {param.name: epochs for param in row.params if param.name == "T_max"}
-    return row.complete({**to_the_end, **params})
+    """Return all params of a schedule; a horizon left out is the length of the run."""
+    return get_schedule(schedule).complete(params, horizon=epochs)
 
 
 def _model_in(dtype: torch.dtype, make_model: Callable[[], nn.Module]) -> nn.Module:

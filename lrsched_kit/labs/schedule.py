@@ -125,7 +125,18 @@ class ScheduleLab(Lab[LabRequest]):
     @property
     def code(self) -> str:
         """The present setting as a script in plain PyTorch."""
-        return training_script(self._task, self._setting())
+        task, setting = self._task, self._setting()
+        return training_script(
+            task.schedule,
+            setting.params,
+            base_lr=setting.base_lr,
+            epochs=setting.epochs,
+            data=task.data,
+            make_model=task.make_model,
+            optimizer=task.optimizer,
+            batch_size=task.batch_size,
+            step_every="epoch",
+        )
 
     def save(self, folder: str | Path = SAVE_FOLDER) -> list[Path]:
         """Write the newest finished run as PNG and CSV under names not yet taken.

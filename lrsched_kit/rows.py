@@ -1,0 +1,148 @@
+"""What a row of the catalogue is: how torch's scheduler is made, and what to know about it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from .params import Param, nearest
+
+FAMILIES: Mapping[str, str] = MappingProxyType(
+    {
+        "steps": "constant, or falling in steps",
+        "decay": "falling smoothly",
+        "cosine": "falling along a cosine",
+        "warmup": "rising first, then holding or falling",
+        "cycles": "rising and falling, once or often",
+        "composition": "functions of your own, and several schedulers together",
+        "metric": "decided by the validation loss",
+    }
+)
+"""The families of schedules, and what the rates of each look like."""
+
+_TORCH_PAGE = "https://docs.pytorch.org/docs/stable/generated/{}.{}.html"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One row of the catalogue.
+
+    Attributes:
+        name: torch's class name where there is one; the fixed rate is "Constant".
+        make: a class of torch, called ``make(optimizer, **params)``, or a function that puts one
+            together; where it names ``total_steps`` it is given that too. "Show code" prints it.
+        params: the knobs, named as torch names them.
+        formula: LaTeX, with t the number of scheduler steps taken and T those of the run.
+        form: ``form(t, base_lr=, total_steps=, **params)``, the rate after t steps worked out
+            without torch; None where a metric decides.
+        when: what the schedule is for, in one sentence.
+        family: a key of `FAMILIES`.
+        source: where it was published, or torch's page.
+        step_every: "epoch" or "batch": how practice steps it.
+        moves_momentum: whether it moves the optimizer's momentum (or beta1) as well.
+        refuse: ``refuse(base_lr=, total_steps=, **params)`` says in words which values do not go
+            together, or returns None.
+    """
+
+    name: str
+    make: Callable[..., LRScheduler]
+    params: tuple[Param, ...]
+    formula: str
+    form: Callable[..., float] | None
+    when: str
+    family: str
+    source: str
+    step_every: str = "epoch"
+    moves_momentum: bool = False
+    refuse: Callable[..., str | None] | None = None
+
+    @property
+    def metric_driven(self) -> bool:
+        """Whether the scheduler is told a metric at each step."""
+        return self.form is None
+
+    def complete(
+        self, params: Mapping[str, object], horizon: int | None = None
+    ) -> dict[str, float]:
+        """Return all params: the given ones checked, the others at their defaults.
+
+        Args:
+            params: by name.
+            horizon: the number of scheduler steps in the run, for a param that stands for it and
+                is left out.
+
+        >>> from lrsched_kit import get_schedule
+        >>> get_schedule("CosineAnnealingLR").complete({"eta_min": 0.01}, horizon=12)
+        {'T_max': 12, 'eta_min': 0.01}
+        """
+        known = [param.name for param in self.params]
+        for key in params:
+            if key not in known:
+                raise ValueError(
+                    f"{self.name} has no parameter {key!r}{nearest(key, known)}; "
+                    f"it takes {', '.join(known) or 'none'}."
+                )
+        ends = {p.name: horizon for p in self.params if p.horizon and horizon is not None}
+        defaults = {p.name: p.default for p in self.params} | ends
+        return {p.name: p.check(params.get(p.name, defaults[p.name])) for p in self.params}
+
+    def check(
+        self, params: Mapping[str, object], *, base_lr: float, total_steps: int
+    ) -> dict[str, float]:
+        """Return all params as `complete` does, and refuse those that do not go together.
+
+        Raises:
+            ValueError: naming argument, constraint and value.
+
+        >>> from lrsched_kit import get_schedule
+        >>> get_schedule("CosineAnnealingLR").check({"eta_min": 1.0}, base_lr=0.1, total_steps=9)
+        Traceback (most recent call last):
+        ...
+        ValueError: eta_min must be at most base_lr (0.1), got 1: the rate falls from base_lr to it.
+        """
+        full = self.complete(params)
+        if self.refuse and (why := self.refuse(base_lr=base_lr, total_steps=total_steps, **full)):
+            raise ValueError(why)
+        return full
+
+    def arguments(self, params: Mapping[str, float], total_steps: int) -> dict[str, float]:
+        """Return what `make` is called with besides the optimizer."""
+        wants_length = "total_steps" in inspect.signature(self.make).parameters
+        return {**({"total_steps": total_steps} if wants_length else {}), **params}
+
+    def build(self, optimizer: Optimizer, *, total_steps: int, **params: float) -> LRScheduler:
+        """Make the torch scheduler; params left out take their defaults.
+
+        Raises:
+            ValueError: for bad params, as `check` does.
+        """
+        base_lr = float(optimizer.param_groups[0]["lr"])
+        full = self.check(params, base_lr=base_lr, total_steps=total_steps)
+        return self.make(optimizer, **self.arguments(full, total_steps))
+
+    @property
+    def closed_form(self) -> Callable[..., float] | None:
+        """The rate worked out without torch, or None where a metric decides.
+
+        Called as ``closed_form(t, base_lr=, total_steps=, **params)``, it gives the rate after t
+        steps; params are checked and completed as in `build`.
+        """
+        return None if self.form is None else self._checked_form
+
+    def _checked_form(self, t: int, *, base_lr: float, total_steps: int, **params: float) -> float:
+        full = self.check(params, base_lr=base_lr, total_steps=total_steps)
+        return float(self.form(t, base_lr=base_lr, total_steps=total_steps, **full))
+
+
+def row(make: Callable[..., LRScheduler], *params: Param, **facts: object) -> Schedule:
+    """Make a row; for a class of torch, ``name`` and ``source`` need not be given."""
+    facts = {
+        "name": make.__name__,
+        "source": _TORCH_PAGE.format(make.__module__, make.__name__),
+    } | facts
+    return Schedule(make=make, params=params, **facts)
