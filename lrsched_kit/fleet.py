@@ -62,8 +62,8 @@ def train_many(
         runs: 1 to 1024 of them.
         epochs: passes over the training set.
         batch_size: rows per update and run.
-        step_every: ``"epoch"`` or ``"batch"``: when ``scheduler.step()`` is called; the
-            ``total_steps`` of a schedule counts these calls.
+        step_every: ``"epoch"`` or ``"batch"``: when ``scheduler.step()`` is called, unless a run
+            has its own; the ``total_steps`` of a schedule counts these calls.
         on_epoch: called as ``on_epoch(epoch, histories)`` after each epoch, with the live records.
         should_stop: asked before each update of a group, maybe on another thread; True ends all
             runs, their unfinished epoch left NaN.
@@ -220,8 +220,9 @@ def _checked(runs: Sequence[Run], step_every: str, epochs: int, steps: int) -> l
             base_lr = check_number("base_lr", run.base_lr)
             seed = check_number("seed", run.seed, must_be="non-negative", integer=True)
             schedule = get_schedule(run.schedule)
-            check_step_every(step_every, wants_metric=schedule.metric_driven)
-            total_steps = epochs * (steps if step_every == "batch" else 1)
+            unit = step_every if run.step_every is None else run.step_every
+            check_step_every(unit, wants_metric=schedule.metric_driven)
+            total_steps = epochs * (steps if unit == "batch" else 1)
             params = schedule.check(run.params, base_lr=base_lr, total_steps=total_steps)
         except ValueError as error:
             raise ValueError(f"runs[{i}]: {error}") from None

@@ -26,6 +26,7 @@ class Run:
         optimizer: ``"sgd"``, ``"momentum"``, ``"adam"`` or ``"adamw"``: see `make_optimizer`.
         seed: of the initial weights, ``seeded(make_model, seed)``, and of the batch order,
             ``train(..., seed=seed)``.
+        step_every: ``"epoch"`` or ``"batch"``; None: as `train_many` is told for all runs.
     """
 
     schedule: str
@@ -33,6 +34,7 @@ class Run:
     base_lr: float = 0.1
     optimizer: str = "momentum"
     seed: int = 0
+    step_every: str | None = None
 
 
 class Rates:
@@ -44,9 +46,11 @@ class Rates:
         self._sources: dict[Hashable, Generator[np.ndarray, float, None]] = {}
         for i, run in enumerate(runs):
             own = i if get_schedule(run.schedule).metric_driven else None
-            key = (run.schedule, *sorted(run.params.items()), run.base_lr, run.optimizer, own)
+            unit = run.step_every or step_every
+            how = (run.base_lr, run.optimizer, unit, own)
+            key = (run.schedule, *sorted(run.params.items()), *how)
             if key not in self._sources:
-                self._sources[key] = _scheduler(run, epochs, steps, step_every)
+                self._sources[key] = _scheduler(run, epochs, steps, unit)
             self._keys.append(key)
         self._now = {key: next(source) for key, source in self._sources.items()}
 

@@ -48,14 +48,16 @@ def conv_net():
 
 def one_by_one(make_model, data, runs, *, epochs, batch_size=16, step_every="epoch"):
     """What the plain loop does with torch's own optimizers: the truth for every test here."""
-    steps = -(-len(data.x_train) // batch_size) if step_every == "batch" else 1
+    per_epoch = -(-len(data.x_train) // batch_size)
     histories = []
     for run in runs:
+        unit = run.step_every or step_every
+        steps = per_epoch if unit == "batch" else 1
         model = seeded(make_model, run.seed)
         optimizer = make_optimizer(run.optimizer, model.parameters(), run.base_lr)
         build = get_schedule(run.schedule).build
         scheduler = build(optimizer, total_steps=epochs * steps, **run.params)
-        options = {"batch_size": batch_size, "seed": run.seed, "step_every": step_every}
+        options = {"batch_size": batch_size, "seed": run.seed, "step_every": unit}
         histories.append(train(model, data, optimizer, scheduler, epochs=epochs, **options))
     return histories
 
@@ -158,6 +160,19 @@ def test_a_regression_does_what_the_plain_loop_does(make_model):
     )
 
 
+def test_each_run_may_step_its_scheduler_in_its_own_unit():
+    runs = [
+        Run("ExponentialLR", {"gamma": 0.9}, seed=1),
+        Run("ExponentialLR", {"gamma": 0.9}, seed=1, step_every="batch"),
+        Run("WSD", {}, step_every="batch"),
+        Run("ReduceLROnPlateau", {"patience": 0}, step_every="epoch"),
+    ]
+    options = {"epochs": 3, "batch_size": 100}
+    histories = train_many(mlp, PRECISE, runs, **options)
+    assert_equal(histories, one_by_one(mlp, PRECISE, runs, **options))
+    assert [len(set(history.lr)) for history in histories[:2]] == [3, 3 * 14]
+
+
 @pytest.mark.parametrize("step_every", ["epoch", "batch"])
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
 def test_schedules_that_move_momentum_do_what_they_do_in_the_plain_loop(optimizer, step_every):
@@ -173,17 +188,15 @@ def test_schedules_that_move_momentum_do_what_they_do_in_the_plain_loop(optimize
     )
 
 
-def test_the_momentum_that_a_schedule_moves_matters():
-    moved, fixed = (
-        train_many(mlp, PRECISE, [Run("CyclicLR", {"max_lr": 0.1}, 0.1, optimizer)], epochs=3)[
-            0
-        ].val_loss[-1]
+def test_momentum_makes_a_difference_where_only_momentum_moves():
+    runs = [
+        Run(name, params, 0.1, optimizer)
         for optimizer in ("momentum", "sgd")
-    )
-    constant = [Run("Constant", {}, 0.1, optimizer) for optimizer in ("momentum", "sgd")]
-    same = [history.val_loss[-1] for history in train_many(mlp, PRECISE, constant, epochs=3)]
-    assert fixed == pytest.approx(same[1])
-    assert moved != pytest.approx(same[0], rel=1e-3)
+        for name, params in {"Constant": {}, "CyclicLR": {"max_lr": 0.1}}.items()
+    ]
+    fixed, moved, *without = (h.val_loss[-1] for h in train_many(mlp, PRECISE, runs, epochs=3))
+    assert moved != pytest.approx(fixed, rel=1e-3)
+    assert without[0] == pytest.approx(without[1])
 
 
 def test_frozen_parameters_stay_frozen():
@@ -582,6 +595,11 @@ GOOD = {"epochs": 1, "runs": [Run("Constant")]}
         ({"runs": [Run("Constant", base_lr=0)]}, "base_lr must be a positive number, got 0"),
         ({"runs": [Run("Constant", optimizer="adma")]}, "did you mean 'adam'"),
         ({"runs": [Run("Constant", seed=0.5)]}, "seed must be a non-negative integer, got 0.5"),
+        ({"runs": [Run("CyclicLR", base_lr=1)]}, r"runs\[0\]: max_lr must be at least base_lr"),
+        (
+            {"runs": [Run("OneCycleLR", {"pct_start": 1 / 88}, step_every="batch")]},
+            "pct_start must not be 1 / total_steps, got 0.0113636 with 88 steps",
+        ),
         (
             {"runs": [Run("ReduceLROnPlateau")], "step_every": "batch"},
             "step_every must be 'epoch' for ReduceLROnPlateau",

@@ -43,7 +43,7 @@ def script_of(name, params, **options):
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(data=st.data())
 def test_the_script_of_any_setting_applies_exactly_the_rates_of_the_kit(name, data):
     row = SCHEDULES[name]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau, StepLR
+from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR, ReduceLROnPlateau, StepLR
 
 from lrsched_kit import (
     MLP,
@@ -188,6 +188,10 @@ BAD = {
     },
     "scheduler must drive the optimizer that trains": {"scheduler": StepLR(sgd(OTHER), 1)},
     "optimizer must hold parameters of the model that trains": {"optimizer": sgd(OTHER)},
+    "total_steps must be at least 88, the scheduler steps taken by the end of this run, got 87": {
+        "step_every": "batch",
+        "scheduler": lambda given: OneCycleLR(given["optimizer"], 0.1, total_steps=87),
+    },
     "model must fit data 'wide' (inputs of shape (9,), labels of shape ()), got MLP": {
         "data": WIDE
     },
