@@ -29,7 +29,7 @@ def scene(runs, gamma):
         Curve("Constant", STYLES["Constant"], np.full(EPOCHS, 0.1), runs["Constant"], thin=True),
         Curve("StepLR", STYLES["StepLR"], planned, runs["StepLR"]),
     ]
-    return Scene(tuple(curves), EPOCHS, 0.1)
+    return Scene(tuple(curves), EPOCHS, 0.1, "cross-entropy (nats)")
 
 
 def new_figure(runs):
@@ -52,7 +52,7 @@ def milliseconds(work):
 
 def main():
     runs = histories()
-    picture = LabPicture("rate", "cross-entropy (nats)")
+    picture = LabPicture("rate")
     picture.show(scene(runs, 0.5))
     scenes = [scene(runs, 0.2 + 0.01 * i) for i in range(REPEATS)]
     fresh = milliseconds(lambda i: new_figure(runs))

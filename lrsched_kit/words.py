@@ -9,6 +9,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
     {
         # the picture
         "epoch": "epoch",
+        "epoch_by_batch": "epoch (scheduler steps every batch)",
         "rate": "learning rate",
         "rate_title": "rate: applied (strong), planned (pale)",
         "rate_title_by_metric": "rate applied, a line per seed",
@@ -31,6 +32,13 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "pick_valley": "valley",
         "trained_title": "validation loss, trained at each pick",
         # the controls
+        "model": "model",
+        "model_help": "what is trained; a new choice suggests a base_lr",
+        "own_model": "own model",
+        "optimizer": "optimizer",
+        "optimizer_help": "momentum: SGD with momentum 0.9; a new choice suggests a base_lr",
+        "step_every": "scheduler steps every",
+        "step_every_help": "when scheduler.step() is called; practice settles it by the schedule",
         "base_lr_help": "the rate that the optimizer starts with",
         "epochs_help": "how many times the training set is passed through",
         "run": "Run",
@@ -53,8 +61,6 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "smooth_help": "weight of the past in the average: 0 is no smoothing",
         "stop_factor_help": "the test is cut when the smoothed loss is so many times its lowest",
         "test_seed_help": "of the range test: initial weights and batch order",
-        "optimizer": "optimizer",
-        "optimizer_help": "for the test, and for the training at each pick",
         "then": "then",
         "then_help": "the schedule of the training at each pick",
         # the line under the picture
@@ -62,9 +68,11 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "stopped": "Stopped after epoch {epoch} of {epochs}.",
         "saved": "Saved {files}.",
         "nothing_to_save": "Nothing to save yet: no run has finished.",
+        "refused": "Not trained: {error}",
         "failed": "This run failed: {error}",
         "rate_line": "{label}: the rate goes from {first} to {last} in {epochs} epochs.",
         "flat_line": "{label}: the rate stays at {first} for {epochs} epochs.",
+        "momentum_line": "Its momentum goes {path}.",
         "rate_line_by_metric": "{label}, first seed: the rate goes from {first} to {last} in "
         "{epochs} epochs.",
         "loss_line": "Final validation loss (mean of {seeds} seeds): {losses}.",

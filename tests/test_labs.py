@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lrsched_kit import BASICS, MLP, SCHEDULES, ScheduleLab, SimpleNet, toy_regression, trace_lr
-from lrsched_kit.labs import schedule_work as work_module
+from lrsched_kit.fleet import Fleet
 from lrsched_kit.labs.cells import close_earlier_labs
 from lrsched_kit.words import WORDS
 
@@ -58,7 +58,8 @@ def test_every_slider_at_both_ends_trains_or_says_what_it_does_not_go_with(name)
 def test_a_lab_has_a_slider_for_each_knob_and_the_buttons():
     lab = ScheduleLab("ReduceLROnPlateau", **QUICK)
     knobs = ["base_lr", "epochs", "factor", "patience", "threshold", "cooldown"]
-    assert list(lab.controls) == [*knobs, "run", "pin", "reset", "log", "code", "save"]
+    menus = ["model", "optimizer", "step_every"]
+    assert list(lab.controls) == [*menus, *knobs, "run", "pin", "reset", "log", "code", "save"]
     lab.close()
 
 
@@ -136,8 +137,8 @@ def test_stale_training_stops_within_a_step(lab, monkeypatch):
 
         return original(*args, should_stop=ask, **options)
 
-    original = work_module.Fleet.train
-    monkeypatch.setattr(work_module.Fleet, "train", listening)
+    original = Fleet.train
+    monkeypatch.setattr(Fleet, "train", listening)
     lab.controls["epochs"].value = 40
     while not answers or len(answers[0]) < 100:  # it is well on its way
         time.sleep(0.001)
@@ -220,8 +221,8 @@ def test_stop_ends_a_run_and_run_takes_it_up_again(lab, monkeypatch):
 
         return original(*args, on_epoch=tell, **options)
 
-    original = work_module.Fleet.train
-    monkeypatch.setattr(work_module.Fleet, "train", slow)
+    original = Fleet.train
+    monkeypatch.setattr(Fleet, "train", slow)
     lab.controls["epochs"].value = 40
     assert reached.wait(60)
     lab.controls["run"].click()
@@ -299,7 +300,7 @@ def test_an_error_in_training_is_shown_and_raised_by_wait(lab, monkeypatch):
         raise RuntimeError("the cat sat on the keyboard")
 
     with monkeypatch.context() as patch:
-        patch.setattr(work_module.Fleet, "train", broken)
+        patch.setattr(Fleet, "train", broken)
         lab.controls["gamma"].value = 0.3
         with pytest.raises(RuntimeError, match="the cat sat"):
             lab.wait(60)

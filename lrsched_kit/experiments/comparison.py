@@ -15,7 +15,7 @@ from ..data import Dataset, load_digits
 from ..fleet import Run
 from ..models import MLP
 from ..plotting import plot_finals
-from ..schedules import BASICS, check_number
+from ..schedules import BASICS, check_number, get_schedule
 from ..stats import Paired, mean_and_error, paired, with_error
 from ..training import History
 from .slices import Job, complete, train_parts
@@ -114,7 +114,8 @@ def compare(
     """Train each schedule, and the constant rate, on the same seeds.
 
     Seed s means the same initial weights and the same batch orders for every schedule, so their
-    difference on that seed is the schedule's doing.
+    difference on that seed is the schedule's doing. Each scheduler steps as practice has it, every
+    epoch or every batch.
 
     Args:
         schedules: names, or name -> params, or label -> params where the label starts with the
@@ -149,7 +150,11 @@ def compare(
     settings = _settings(BASICS if schedules is None else schedules, epochs)
     job = Job(make_model, load_digits() if data is None else data, epochs, batch_size, dtype)
     parts = [
-        [Run(_name(label), params, base_lr, optimizer, seed) for label, params in settings.items()]
+        [
+            Run(name, params, base_lr, optimizer, seed, get_schedule(name).step_every)
+            for label, params in settings.items()
+            for name in [_name(label)]
+        ]
         for seed in range(first_seed, first_seed + seeds)
     ]
     found, missing = train_parts(job, parts, executor=executor, progress=progress)

@@ -102,7 +102,8 @@ def train_parts(
         KeyboardInterrupt: if it is interrupted before anything was finished.
         RuntimeError: if the executor fails before anything was finished.
     """
-    Rates([run for part in parts for run in part], job.epochs, 1, "epoch")  # refuses bad settings
+    steps = math.ceil(len(job.data.x_train) / job.batch_size)
+    Rates([run for part in parts for run in part], job.epochs, steps, "epoch")  # refuses bad ones
     fleet = job.fleet()
     total = sum(map(len, parts))
     count = math.ceil(total / (_RUNS_HERE if executor is None else _RUNS_THERE))

@@ -166,7 +166,8 @@ def sweep(
 ) -> Sweep:
     """Train a schedule at every point of a grid of two parameters.
 
-    All cells share their seeds: the same initial weights, the same batch orders.
+    All cells share their seeds: the same initial weights, the same batch orders. The scheduler
+    steps as practice has it for the schedule, every epoch or every batch.
 
     Args:
         schedule: a row of `SCHEDULES`.
@@ -259,8 +260,6 @@ def cell_runs(
 ) -> list[Run]:
     """Return the runs of one cell; ``setting`` holds ``base_lr`` and params of the schedule."""
     params = dict(setting)
-    base_lr = params.pop("base_lr")
-    return [
-        Run(schedule, complete(schedule, params, epochs), base_lr, optimizer, seed)
-        for seed in seeds
-    ]
+    base_lr, unit = params.pop("base_lr"), get_schedule(schedule).step_every
+    params = complete(schedule, params, epochs)
+    return [Run(schedule, params, base_lr, optimizer, seed, unit) for seed in seeds]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import Any
 
 import ipywidgets as widgets
 
@@ -50,16 +51,36 @@ def make_slider(param: Param, value: float) -> widgets.Widget:
     )
 
 
-def read_slider(slider: widgets.Widget, start: float) -> float:
+def read(control: widgets.Widget, start: Any) -> Any:
     """Return the value as its read-out shows it, so that what is shown is what is trained.
 
     Where it stands at its start, that is returned to all its digits.
     """
-    if math.isclose(slider.value, start):
-        return start
-    if isinstance(slider, widgets.IntSlider):
-        return slider.value
-    return float(f"{slider.value:.{DIGITS}g}")
+    value = control.value
+    if not isinstance(value, float):
+        return value
+    return start if math.isclose(value, start) else float(f"{value:.{DIGITS}g}")
+
+
+def move_to(slider: widgets.FloatLogSlider, value: float) -> None:
+    """Move a logarithmic slider to the notch next to ``value``, where a browser leaves it alone."""
+    notches = round((math.log10(value) - slider.min) / slider.step)
+    power = min(slider.min + notches * slider.step, slider.max)
+    slider.value = float(f"{10**power:.{DIGITS}g}")
+
+
+def make_menu(name: str, options: Iterable[str], value: str) -> widgets.Dropdown:
+    """Make the menu of that name; with one option there is nothing to pick."""
+    options = list(options)
+    return widgets.Dropdown(
+        options=options,
+        value=value,
+        description=WORDS[name],
+        tooltip=WORDS[f"{name}_help"],
+        disabled=len(options) < 2,
+        style={"description_width": "initial"},
+        layout=widgets.Layout(width="auto"),
+    )
 
 
 def make_buttons(names: Sequence[str], save_folder: str = "") -> dict[str, widgets.Widget]:

@@ -44,11 +44,21 @@ class Curve:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that a frame shows."""
+    """All that a frame shows.
+
+    Attributes:
+        curves: from back to front.
+        epochs, base_lr: of the run under study.
+        loss_label: what the loss axis is called.
+        by_batch: whether the scheduler steps every batch.
+        log: whether the rate axis is logarithmic.
+    """
 
     curves: tuple[Curve, ...]
     epochs: int
     base_lr: float
+    loss_label: str
+    by_batch: bool = False
     log: bool = False
 
 
@@ -58,7 +68,6 @@ class Panels:
     Args:
         rate_ax, loss_ax: where to draw.
         titles: of the two.
-        loss_label: what the loss axis is called.
         legend: where in the figure the legend's lower left corner is.
         ticks: how many the loss axis has room for.
 
@@ -71,13 +80,12 @@ class Panels:
         rate_ax: Axes,
         loss_ax: Axes,
         titles: tuple[str, str],
-        loss_label: str,
         legend: tuple[float, float],
         ticks: int = 8,
     ) -> None:
         self._rate_ax, self._loss_ax, self._legend, self._ticks = rate_ax, loss_ax, legend, ticks
         dress(rate_ax, x=WORDS["epoch"], y=WORDS["rate"], title=titles[0])
-        dress(loss_ax, x=WORDS["epoch"], y=loss_label, title=titles[1])
+        dress(loss_ax, x=WORDS["epoch"], y="", title=titles[1])
         self._slots = [_Slot(rate_ax, loss_ax) for _ in range(MAX_CURVES)]
         self.artists = [artist for slot in self._slots for artist in slot.artists]
         self._frame: tuple | None = None  # what the background was drawn for
@@ -107,13 +115,16 @@ class Panels:
         epochs = max([scene.epochs, *(run.epochs for c in scene.curves for run in c.runs)])
         self._loss_limits = _loss_limits(scene.curves, None if refit else self._loss_limits)
         labels = tuple(with_divergence(curve.label, curve.runs) for curve in scene.curves)
-        frame = (rate_limits, scene.log, epochs, self._loss_limits, labels)
+        words = WORDS["epoch_by_batch" if scene.by_batch else "epoch"], scene.loss_label
+        frame = (rate_limits, scene.log, epochs, self._loss_limits, labels, words)
         if frame == self._frame:
             return False
         self._frame = frame
         set_rate_scale(self._rate_ax, log=scene.log)
         self._rate_ax.set_ylim(*rate_limits)
         set_loss_scale(self._loss_ax, *self._loss_limits, most=self._ticks)
+        self._rate_ax.set_xlabel(words[0])
+        self._loss_ax.set_ylabel(words[1])
         for ax in (self._rate_ax, self._loss_ax):
             ax.set_xlim(0, epochs)
         self._draw_legend(scene.curves, labels)
@@ -140,12 +151,12 @@ class Panels:
 class LabPicture:
     """Draws scenes into one widget: rates left, losses right."""
 
-    def __init__(self, rate_title: str, loss_label: str) -> None:
+    def __init__(self, rate_title: str) -> None:
         figure = Figure(figsize=(7.9, 3.5), dpi=120)
         figure.subplots_adjust(left=0.095, right=0.98, top=0.78, bottom=0.145, wspace=0.25)
         rate_ax, loss_ax = figure.subplots(1, 2)
         titles = (rate_title, WORDS["loss_title"])
-        self._panels = Panels(rate_ax, loss_ax, titles, loss_label, legend=(0.082, 0.845))
+        self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.082, 0.845))
         for ax in (rate_ax, loss_ax):  # tick labels of any length fit beside
             ax.yaxis.set_label_coords(-0.155, 0.5)
         self._live = LiveFigure(figure, self._panels.artists)

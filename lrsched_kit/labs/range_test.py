@@ -14,7 +14,7 @@ from ..range_test import RangeTest
 from ..schedules import Param, check_number
 from ..training import History
 from ..words import WORDS
-from .controls import button_row, make_buttons, make_slider, read_slider, slider_grid
+from .controls import button_row, make_buttons, make_slider, read, slider_grid
 from .core import Lab
 from .range_work import RangeRequest, RangeWork
 
@@ -117,7 +117,7 @@ class RangeTestLab(Lab[RangeRequest]):
         return "RangeTestLab()"
 
     def _request(self, *, again: bool) -> RangeRequest:
-        settings = {p.name: read_slider(self.controls[p.name], self._start[p.name]) for p in KNOBS}
+        settings = {p.name: read(self.controls[p.name], self._start[p.name]) for p in KNOBS}
         return RangeRequest(
             settings, self.controls["optimizer"].value, self.controls["schedule"].value
         )

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets
 from torch import nn
 
-from ..data import Dataset, load_digits
-from ..models import MLP
-from ..optimizers import get_rule
-from ..schedules import Param, check_number, get_schedule
+from ..data import Dataset
+from ..schedules import Param, get_schedule
 from ..snippet import training_script
-from ..training import History
+from ..training import STEP_EVERY, History, check_step_every
 from ..words import WORDS
-from .controls import button_row, make_buttons, make_slider, read_slider, slider_grid
-from .core import Lab
+from .controls import button_row, make_buttons, make_menu, make_slider, read, slider_grid
 from .saving import save_run
-from .schedule_work import MAX_PINS, LabRequest, LabResult, LabWork, Setting, Task
+from .schedule_work import MAX_PINS, LabRequest, LabResult, LabWork, Setting
+from .subjects import TrainingLab, first_base_lr, make_pickers, make_subjects
 
 BASE_LR = Param("base_lr", 0.1, 1e-4, 10, log=True, help=WORDS["base_lr_help"])
 EPOCHS = Param("epochs", 20, 1, 40, integer=True, help=WORDS["epochs_help"])
 SAVE_FOLDER = "saved"
 
 
-class ScheduleLab(Lab[LabRequest]):
+class ScheduleLab(TrainingLab[LabRequest]):
     """One schedule under sliders, always beside the constant rate.
 
     Moving a slider redraws the rate at once and trains again: schedule and constant rate from the
@@ -35,16 +34,20 @@ class ScheduleLab(Lab[LabRequest]):
 
     Args:
         name: a row of `SCHEDULES`.
-        base_lr, epochs: where their sliders start.
-        data: default `load_digits()`.
-        make_model: called for each seed.
-        optimizer: "sgd", "momentum", "adam" or "adamw": see `make_optimizer`.
-        batch_size: rows per update.
+        base_lr, epochs: where their sliders start; without ``base_lr``, at a rate that suits model
+            and optimizer.
+        make_model: a class in `MODELS`, where the menu of models then starts; or a model of your
+            own, called for each seed.
+        data: without it, what the model is made for.
+        optimizer: where its menu starts: "sgd", "momentum", "adam" or "adamw".
+        batch_size: rows per update; None: as advised for the model.
+        step_every: "epoch" or "batch", when the scheduler steps; None: as practice has it.
         seeds: how many seeds to average over.
         **params: where the schedule's own sliders start. A value beyond a slider widens it.
 
     Attributes:
-        controls: the sliders by name ("base_lr", "epochs" and each parameter), and the buttons
+        controls: the menus "model", "optimizer" and "step_every", the sliders by name ("base_lr",
+            "epochs" and each parameter), and the buttons
             "run", "pin", "reset", "log", "code", "save".
 
     Raises:
@@ -63,44 +66,44 @@ class ScheduleLab(Lab[LabRequest]):
         self,
         name: str,
         *,
-        base_lr: float = BASE_LR.default,
+        base_lr: float | None = None,
         epochs: int = int(EPOCHS.default),
         data: Dataset | None = None,
-        make_model: Callable[[], nn.Module] = MLP,
+        make_model: Callable[[], nn.Module] | None = None,
         optimizer: str = "momentum",
-        batch_size: int = 16,
+        batch_size: int | None = None,
+        step_every: str | None = None,
         seeds: int = 5,
         **params: float,
     ) -> None:
-        schedule = get_schedule(name)
-        data = load_digits() if data is None else data
-        get_rule(optimizer)
+        self._schedule = get_schedule(name)
+        subjects = make_subjects(make_model, data, batch_size, seeds)
+        menus = make_pickers(subjects, optimizer)
+        unit = self._schedule.step_every if step_every is None else step_every
+        check_step_every(unit, wants_metric=self._schedule.metric_driven)
+        menus["step_every"] = make_menu("step_every", self._units(), unit)
         start = {
-            "base_lr": BASE_LR.check(base_lr),
+            **{key: menu.value for key, menu in menus.items()},
+            "base_lr": first_base_lr(base_lr, subjects, optimizer),
             "epochs": EPOCHS.check(epochs),
-            **schedule.complete(params),
+            **self._schedule.complete(params),
         }
-        self._task = Task(
-            schedule=schedule,
-            data=data,
-            make_model=make_model,
-            optimizer=optimizer,
-            batch_size=int(check_number("batch_size", batch_size, integer=True)),
-            seeds=int(check_number("seeds", seeds, integer=True)),
-        )
         self._pins: tuple[LabResult, ...] = ()
         sliders = {
             param.name: make_slider(param, start[param.name])
-            for param in (BASE_LR, EPOCHS, *schedule.params)
+            for param in (BASE_LR, EPOCHS, *self._schedule.params)
         }
         buttons = make_buttons(("run", "pin", "reset", "log", "code", "save"), SAVE_FOLDER)
-        self._work: LabWork = LabWork(self._task, start)
+        self._work: LabWork = LabWork(self._schedule, subjects, start)
+        self._work.plan(self._setting_of(start))  # refuses values that do not go together
         self._code = widgets.HTML(layout=widgets.Layout(display="none"))
         super().__init__(
-            self._work,
-            start,
-            {**sliders, **buttons},
-            [
+            subjects,
+            work=self._work,
+            start=start,
+            controls={**menus, **sliders, **buttons},
+            rows=[
+                button_row([*menus.values()]),
                 slider_grid(list(sliders.values())),
                 button_row([*buttons.values(), self._work.progress]),
                 self._work.picture.image,
@@ -114,6 +117,11 @@ class ScheduleLab(Lab[LabRequest]):
         self.controls["save"].on_click(self._on_save)
         self._submit()
 
+    def _units(self) -> list[str]:
+        """Return what can be chosen: a metric comes once per epoch, a constant never steps."""
+        fixed = self._schedule.metric_driven or self._schedule.name == "Constant"
+        return ["epoch"] if fixed else list(STEP_EVERY)
+
     # ---- what a caller uses
 
     @property
@@ -125,17 +133,18 @@ class ScheduleLab(Lab[LabRequest]):
     @property
     def code(self) -> str:
         """The present setting as a script in plain PyTorch."""
-        task, setting = self._task, self._setting()
+        setting = self._setting()
+        subject = self._subjects[setting.model]
         return training_script(
-            task.schedule,
+            self._schedule,
             setting.params,
             base_lr=setting.base_lr,
             epochs=setting.epochs,
-            data=task.data,
-            make_model=task.make_model,
-            optimizer=task.optimizer,
-            batch_size=task.batch_size,
-            step_every="epoch",
+            data=subject.data,
+            make_model=subject.make_model,
+            optimizer=setting.optimizer,
+            batch_size=subject.batch_size,
+            step_every=setting.step_every,
         )
 
     def save(self, folder: str | Path = SAVE_FOLDER) -> list[Path]:
@@ -146,17 +155,22 @@ class ScheduleLab(Lab[LabRequest]):
         """
         if not (histories := self.histories):
             raise RuntimeError(WORDS["nothing_to_save"])
-        name = self._task.schedule.name
-        return save_run(histories, Path(folder), name, self._task.loss_label)
+        label = self._subjects[self._work.result.setting.model].loss_label
+        return save_run(histories, Path(folder), self._schedule.name, label)
 
     def __repr__(self) -> str:
-        return f"ScheduleLab({self._task.schedule.name})"
+        return f"ScheduleLab({self._schedule.name})"
 
     # ---- callbacks, on whichever thread: they only drop a request
 
     def _setting(self) -> Setting:
-        values = {name: read_slider(self.controls[name], v) for name, v in self._start.items()}
-        return Setting(values.pop("base_lr"), int(values.pop("epochs")), values)
+        start = self._start
+        return self._setting_of({name: read(self.controls[name], start[name]) for name in start})
+
+    def _setting_of(self, values: Mapping[str, Any]) -> Setting:
+        values = dict(values)
+        params = {param.name: values.pop(param.name) for param in self._schedule.params}
+        return Setting(**values, params=params)
 
     def _request(self, *, again: bool) -> LabRequest:
         return LabRequest(self._setting(), self._pins, self.controls["log"].value, again)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from torch import nn
 
-from ..data import Dataset
-from ..fleet import Fleet, Run
+from ..fleet import Run
 from ..schedules import Schedule, trace_lr
 from ..style import OTHER_STYLES, STYLES
 from ..training import History
 from ..words import WORDS
 from .core import Work
 from .picture import MAX_CURVES, Curve, LabPicture, Scene
+from .subjects import Subject
 from .verdict import loss_lines, rate_line
 
 MAX_PINS = MAX_CURVES - 2  # beside the schedule and the constant rate
@@ -25,26 +25,12 @@ HEAD_START = 0.02  # seconds for the new rate curve to leave, before training ta
 
 
 @dataclass(frozen=True)
-class Task:
-    """What stays the same while sliders move."""
-
-    schedule: Schedule
-    data: Dataset
-    make_model: Callable[[], nn.Module]
-    optimizer: str
-    batch_size: int
-    seeds: int
-
-    @property
-    def loss_label(self) -> str:
-        """What the loss axis is called."""
-        return WORDS["cross_entropy" if self.data.is_classification else "squared_error"]
-
-
-@dataclass(frozen=True)
 class Setting:
-    """What the sliders say."""
+    """What menus and sliders say."""
 
+    model: str
+    optimizer: str
+    step_every: str
     base_lr: float
     epochs: int
     params: Mapping[str, float]
@@ -78,23 +64,29 @@ class LabWork(Work[LabRequest]):
 
     picture: LabPicture
 
-    def __init__(self, task: Task, start: Mapping[str, float]) -> None:
-        by_metric = task.schedule.metric_driven
+    def __init__(
+        self, schedule: Schedule, subjects: Mapping[str, Subject], start: Mapping[str, Any]
+    ) -> None:
+        by_metric = schedule.metric_driven
         title = WORDS["rate_title_by_metric" if by_metric else "rate_title"]
-        super().__init__(LabPicture(title, task.loss_label))
-        self._task = task
-        self._fleet = Fleet(task.make_model, task.data, seeds=range(task.seeds))
-        self._start = start
+        super().__init__(LabPicture(title))
+        self._schedule, self._subjects, self._start = schedule, subjects, start
+        _ = subjects[start["model"]].fleet  # found fit now, where the cell runs
         self.result: LabResult | None = None
         self._shown: LabResult | None = None  # complete or stopped
-        self._constants: dict[tuple[float, int], list[History]] = {}
+        self._constants: tuple[Setting | None, list[History]] = None, []
 
     def __call__(self, request: LabRequest, stale: Callable[[], bool]) -> None:
         """Train if the setting is new, and draw; give up as soon as ``stale()``."""
         shown = self._shown
         if shown is None or shown.setting != request.setting or request.again:
+            try:
+                planned = self.plan(request.setting)
+            except ValueError as error:  # values that do not go together: no error of the lab's
+                self.say([WORDS["refused"].format(error=error)])
+                return
             self._shown = None
-            shown = self._train(request, stale)
+            shown = self._train(request, planned, stale)
             if stale():
                 return
             self._shown = shown
@@ -109,18 +101,33 @@ class LabWork(Work[LabRequest]):
 
     @property
     def _name(self) -> str:
-        return self._task.schedule.name
+        return self._schedule.name
 
-    def _train(self, request: LabRequest, stale: Callable[[], bool]) -> LabResult:
-        task, setting = self._task, request.setting
-        planned = None
-        if not task.schedule.metric_driven:
-            planned = trace_lr(
-                self._name, base_lr=setting.base_lr, steps=setting.epochs, **setting.params
-            )
-        key = (setting.base_lr, setting.epochs)
-        use_known = key in self._constants and not request.again
-        known = {"Constant": self._constants[key]} if use_known else {}
+    def steps(self, setting: Setting) -> int:
+        """Return how often the scheduler steps in a run."""
+        per_batch = setting.step_every == "batch"
+        return setting.epochs * (self._subjects[setting.model].steps_per_epoch if per_batch else 1)
+
+    def plan(self, setting: Setting) -> np.ndarray | None:
+        """Return the rates to be, one per scheduler step; None where a metric decides.
+
+        Raises:
+            ValueError: if values do not go together.
+        """
+        rate, steps = setting.base_lr, self.steps(setting)
+        if self._schedule.metric_driven:
+            self._schedule.check(setting.params, base_lr=rate, total_steps=steps)
+            return None
+        return trace_lr(self._name, base_lr=rate, steps=steps, **setting.params)
+
+    def _train(
+        self, request: LabRequest, planned: np.ndarray | None, stale: Callable[[], bool]
+    ) -> LabResult:
+        setting = request.setting
+        subject = self._subjects[setting.model]
+        key = replace(setting, params={}, step_every="")
+        use_known = self._constants[0] == key and not request.again
+        known = {"Constant": self._constants[1]} if use_known else {}
         settings = {self._name: setting.params, "Constant": {}}
         labels = [label for label in settings if label not in known]
         result = LabResult(setting, planned, known)
@@ -131,9 +138,8 @@ class LabWork(Work[LabRequest]):
         last_frame = time.monotonic()
 
         def gather(runs: list[History]) -> LabResult:
-            parts = {
-                label: runs[i * task.seeds : (i + 1) * task.seeds] for i, label in enumerate(labels)
-            }
+            n = subject.seeds
+            parts = {label: runs[i * n : (i + 1) * n] for i, label in enumerate(labels)}
             return LabResult(setting, planned, {**parts, **known})
 
         def on_epoch(epoch: int, runs: list[History]) -> None:
@@ -147,20 +153,21 @@ class LabWork(Work[LabRequest]):
             self.progress.value = (epoch + 1) / setting.epochs
 
         runs = [
-            Run(label, settings[label], setting.base_lr, task.optimizer, seed)
+            Run(label, settings[label], setting.base_lr, setting.optimizer, seed)
             for label in labels
-            for seed in range(task.seeds)
+            for seed in range(subject.seeds)
         ]
-        runs = runs and self._fleet.train(
+        runs = runs and subject.fleet.train(
             runs,
             epochs=setting.epochs,
-            batch_size=task.batch_size,
+            batch_size=subject.batch_size,
+            step_every=setting.step_every,
             on_epoch=on_epoch,
             should_stop=lambda: self.stopped or stale(),
         )
         result = gather(runs)
         if not (self.stopped or stale()):
-            self._constants = {key: result.histories["Constant"]}
+            self._constants = key, result.histories["Constant"]
         return result
 
     def _outcome(self, shown: LabResult) -> list[str]:
@@ -171,21 +178,22 @@ class LabWork(Work[LabRequest]):
 
     def _check_applied(self, result: LabResult) -> None:
         """Planned and applied rates must be the same numbers: that is the kit's first promise."""
-        if result.planned is None:
+        planned = result.planned
+        if planned is None:
             return
         for run in result.histories[self._name]:
-            applied = run.epoch_lr[: run.finished]
-            if not np.array_equal(applied, result.planned[: run.finished]):
-                raise RuntimeError(
-                    f"planned rates {result.planned} differ from those applied, {applied}."
-                )
+            applied = run.lr.reshape(len(planned), -1)  # the updates of each scheduler step
+            made = np.isfinite(applied[:, -1])
+            if not (applied[made] == planned[made, None]).all():
+                raise RuntimeError(f"planned rates {planned} differ from those applied, {run.lr}.")
 
     def _say(self, result: LabResult, lines: list[str]) -> None:
         runs = result.histories.get(self._name, [])
         rates = result.planned if result.planned is not None else runs[0].epoch_lr if runs else None
         if rates is not None and np.isfinite(rates).any():
-            by_metric = self._task.schedule.metric_driven
-            lines = [rate_line(self._name, rates, metric_driven=by_metric), *lines]
+            by_metric = self._schedule.metric_driven
+            epochs = result.setting.epochs
+            lines = [rate_line(self._name, rates, epochs, metric_driven=by_metric), *lines]
         self.say(lines)
 
     def _draw(self, request: LabRequest, result: LabResult, *, crisp: bool = False) -> None:
@@ -199,7 +207,15 @@ class LabWork(Work[LabRequest]):
             curves.append(
                 Curve(label, OTHER_STYLES[number], None, pin.histories[self._name], thin=True)
             )
-        scene = Scene(tuple(curves), result.setting.epochs, result.setting.base_lr, log=request.log)
+        setting = result.setting
+        scene = Scene(
+            tuple(curves),
+            setting.epochs,
+            setting.base_lr,
+            loss_label=self._subjects[setting.model].loss_label,
+            by_batch=setting.step_every == "batch",
+            log=request.log,
+        )
         self.picture.show(scene, crisp=crisp)
 
     def _curve(self, label: str, result: LabResult) -> Curve:
@@ -207,8 +223,12 @@ class LabWork(Work[LabRequest]):
         return Curve(label, STYLES[label], result.planned, runs, thin=label != self._name)
 
     def _differences(self, pin: LabResult) -> str:
-        values = {"base_lr": pin.setting.base_lr, "epochs": pin.setting.epochs}
-        values |= pin.setting.params
-        changed = [f"{k} {v:g}" for k, v in values.items() if v != self._start[k]]
+        values = {**vars(pin.setting), **pin.setting.params}
+        del values["params"]
+        changed = {key: value for key, value in values.items() if value != self._start[key]}
+        changed = [
+            value if isinstance(value, str) else f"{key} {value:g}"
+            for key, value in changed.items()
+        ]
         more = "…" if len(changed) > 2 else ""  # the legend has room for two
         return ", ".join(changed[:2]) + more or WORDS["as_started"]

@@ -8,22 +8,19 @@ import ipywidgets as widgets
 import numpy as np
 from torch import nn
 
-from ..data import Dataset, load_digits
+from ..data import Dataset
 from ..experiments import Sweep
 from ..experiments.sweeps import check_grid
-from ..models import MLP
-from ..optimizers import get_rule
-from ..schedules import Param, check_number, get_schedule
-from .controls import button_row, make_buttons, make_slider, read_slider, slider_grid
-from .core import Lab
+from ..schedules import Param, get_schedule
+from .controls import button_row, make_buttons, make_slider, read, slider_grid
 from .schedule import BASE_LR, EPOCHS
-from .schedule_work import Task
+from .subjects import TrainingLab, first_base_lr, make_pickers, make_subjects
 from .sweep_work import SweepRequest, SweepSetting, SweepWork
 
 POINTS = 8  # values of a parameter in a grid that nobody has given
 
 
-class SweepLab(Lab[SweepRequest]):
+class SweepLab(TrainingLab[SweepRequest]):
     """Two parameters of a schedule at once: every cell of the map is a real training.
 
     The map fills in slice by slice, starting around the chosen cell. Two sliders choose a cell,
@@ -34,16 +31,12 @@ class SweepLab(Lab[SweepRequest]):
         name: a row of `SCHEDULES`.
         grid: two of its parameters, or one and "base_lr", -> rising values. None: its first two
             parameters (or "base_lr" and the first one), eight values each.
-        base_lr, epochs: where their sliders start.
-        data: default `load_digits()`.
-        make_model: called for each seed.
-        optimizer: "sgd", "momentum", "adam" or "adamw": see `make_optimizer`.
-        batch_size: rows per update.
+        base_lr, epochs, data, make_model, optimizer, batch_size: as for `ScheduleLab`.
         seeds: how many seeds a cell has.
         **params: where the sliders start: of the two in the grid, which cell is chosen at first.
 
     Attributes:
-        controls: the sliders by name, and the buttons "run" and "reset".
+        controls: the menus, the sliders by name, and the buttons "run" and "reset".
 
     Raises:
         ValueError: naming argument, constraint and value.
@@ -63,48 +56,41 @@ class SweepLab(Lab[SweepRequest]):
         name: str = "StepLR",
         grid: Mapping[str, Sequence[float]] | None = None,
         *,
-        base_lr: float = BASE_LR.default,
+        base_lr: float | None = None,
         epochs: int = 12,
         data: Dataset | None = None,
-        make_model: Callable[[], nn.Module] = MLP,
+        make_model: Callable[[], nn.Module] | None = None,
         optimizer: str = "momentum",
-        batch_size: int = 16,
+        batch_size: int | None = None,
         seeds: int = 3,
         **params: float,
     ) -> None:
         schedule = get_schedule(name)
         self._grid = check_grid(name, default_grid(name, epochs) if grid is None else grid)
-        get_rule(optimizer)
-        task = Task(
-            schedule=schedule,
-            data=load_digits() if data is None else data,
-            make_model=make_model,
-            optimizer=optimizer,
-            batch_size=int(check_number("batch_size", batch_size, integer=True)),
-            seeds=int(check_number("seeds", seeds, integer=True)),
-        )
-        start = {
-            "base_lr": BASE_LR.check(base_lr),
+        subjects = make_subjects(make_model, data, batch_size, seeds)
+        menus = make_pickers(subjects, optimizer)
+        values = {
+            "base_lr": first_base_lr(base_lr, subjects, optimizer),
             "epochs": EPOCHS.check(epochs),
             **schedule.complete(params),
         }
-        self._work: SweepWork = SweepWork(task, self._grid)
-        for key, place in zip(self._grid, self._work.sweep.nearest(start), strict=True):
-            start[key] = self._grid[key][place]
+        self._work: SweepWork = SweepWork(schedule, subjects, menus["model"].value, self._grid)
+        values |= self.sweep.setting(self.sweep.nearest(values))
         knobs = {param.name: param for param in (BASE_LR, EPOCHS, *schedule.params)}
-        order = [*self._grid, *(knobs.keys() - self._grid.keys())]
-        sliders = {
-            key: _choice(knobs[key], self._grid[key], start[key])
-            if key in self._grid
-            else make_slider(knobs[key], start[key])
-            for key in sorted(knobs, key=order.index)
+        sliders = {key: _choice(knobs[key], self._grid[key], values[key]) for key in self._grid}
+        sliders |= {
+            key: make_slider(knob, values[key])
+            for key, knob in knobs.items()
+            if key not in self._grid
         }
         buttons = make_buttons(("run", "reset"))
         super().__init__(
-            self._work,
-            start,
-            {**sliders, **buttons},
-            [
+            subjects,
+            work=self._work,
+            start={key: menu.value for key, menu in menus.items()} | values,
+            controls={**menus, **sliders, **buttons},
+            rows=[
+                button_row(list(menus.values())),
                 slider_grid(list(sliders.values())),
                 button_row([*buttons.values(), self._work.progress]),
                 self._work.picture.image,
@@ -128,11 +114,12 @@ class SweepLab(Lab[SweepRequest]):
 
     def _request(self, *, again: bool) -> SweepRequest:
         values = {
-            key: read_slider(self.controls[key], value)
+            key: read(self.controls[key], value)
             for key, value in self._start.items()
             if key not in self._grid
         }
-        setting = SweepSetting(int(values.pop("epochs")), values)
+        shared = {key: values.pop(key) for key in ("model", "optimizer", "epochs")}
+        setting = SweepSetting(**shared, fixed=values)
         return SweepRequest(setting, self.sweep.nearest(self.chosen), again)
 
 

@@ -17,10 +17,9 @@ class SweepPicture:
 
     Args:
         sweep: an empty one will do; its grid decides the cells.
-        loss_label: what the loss axis is called.
     """
 
-    def __init__(self, sweep: Sweep, loss_label: str) -> None:
+    def __init__(self, sweep: Sweep) -> None:
         figure = Figure(figsize=(7.9, 4.1), dpi=120)
         columns = figure.add_gridspec(
             1, 2, width_ratios=(1.38, 1), left=0.072, right=0.98, top=0.84, bottom=0.12, wspace=0.38
@@ -32,8 +31,7 @@ class SweepPicture:
         lines = WORDS["mean_final_loss"], f"{WORDS['best']}; {WORDS['marked']}"
         map_ax.set_title("\n".join(lines), fontsize="medium", loc="left")
         titles = (WORDS["rate_applied"], WORDS["loss_title"])
-        self._panels = Panels(rate_ax, loss_ax, titles, loss_label, legend=(0.62, 0.9), ticks=6)
-        rate_ax.set_xlabel("")
+        self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.62, 0.9), ticks=6)
         for ax in (rate_ax, loss_ax):
             ax.yaxis.set_label_coords(-0.2, 0.5)
         self._live = LiveFigure(figure, [*self._map.artists, *self._panels.artists])

@@ -10,15 +10,16 @@ import numpy as np
 
 from ..experiments import Sweep
 from ..experiments.sweeps import Cell, cell_runs
-from ..fleet import Fleet, Run
-from ..schedules import trace_lr
+from ..fleet import Run
+from ..schedules import Schedule, trace_lr
 from ..stats import paired, with_error
 from ..style import STYLES
 from ..training import History
 from ..words import WORDS
 from .core import Work
 from .picture import Curve, Scene
-from .schedule_work import HEAD_START, Task
+from .schedule_work import HEAD_START
+from .subjects import Subject
 from .sweep_picture import SweepPicture
 
 RUNS_AT_ONCE = 32  # a slice takes some tenths of a second, and then the map shows it
@@ -27,8 +28,10 @@ LUCK = 2  # standard errors; see `stats`
 
 @dataclass(frozen=True)
 class SweepSetting:
-    """What all cells share: epochs, and ``base_lr`` and params that are not in the grid."""
+    """What all cells share: the menus, epochs, and ``base_lr`` and params not in the grid."""
 
+    model: str
+    optimizer: str
     epochs: int
     fixed: Mapping[str, float]
 
@@ -51,11 +54,17 @@ class SweepWork(Work[SweepRequest]):
 
     picture: SweepPicture
 
-    def __init__(self, task: Task, grid: Mapping[str, Sequence[float]]) -> None:
-        self._empty = Sweep(task.schedule.name, grid, task.seeds)
-        super().__init__(SweepPicture(self._empty, task.loss_label))
-        self._task = task
-        self._fleet = Fleet(task.make_model, task.data, seeds=range(task.seeds))
+    def __init__(
+        self,
+        schedule: Schedule,
+        subjects: Mapping[str, Subject],
+        model: str,
+        grid: Mapping[str, Sequence[float]],
+    ) -> None:
+        self._schedule, self._subjects = schedule, subjects
+        self._empty = Sweep(schedule.name, grid, subjects[model].seeds)
+        super().__init__(SweepPicture(self._empty))
+        _ = subjects[model].fleet  # found fit now, where the cell runs
         self.sweep = self._empty
         self._setting: SweepSetting | None = None
         self._constants: dict[float, list[History]] = {}  # base_lr -> runs of the constant rate
@@ -66,13 +75,14 @@ class SweepWork(Work[SweepRequest]):
             self.sweep, self._constants = self._empty, {}
             self._setting = request.setting
         self._draw(request)
-        todo = self._todo(request.cell)
+        todo = self._todo(request)
         if todo:
             time.sleep(HEAD_START)
             self.set_running(True)
             while todo and self._train(request, todo, lambda: self.stopped or stale()):
-                todo = self._todo(request.cell)
-                self.progress.value = self.sweep.finished.mean()
+                todo = self._todo(request)
+                done = len(self.sweep.histories)
+                self.progress.value = done / (done + len(todo))
                 self._say(request)
                 self._draw(request)
             if stale():
@@ -81,25 +91,45 @@ class SweepWork(Work[SweepRequest]):
         self._say(request)
         self._draw(request, crisp=True)
 
-    def _todo(self, near: Cell) -> list[Cell]:
-        """Return the cells not yet trained, the next ones to ``near`` first."""
+    def _todo(self, request: SweepRequest) -> list[Cell]:
+        """Return the cells that can be trained and are not yet, the next to the chosen one first.
+
+        Values of some cells may not go together, such as milestones out of order.
+        """
+        row, column = request.cell
         cells = map(tuple, np.argwhere(~self.sweep.finished).tolist())
-        return sorted(cells, key=lambda cell: np.hypot(cell[0] - near[0], cell[1] - near[1]))
+        fit = [cell for cell in cells if not self._refusal(request.setting, cell)]
+        return sorted(fit, key=lambda cell: np.hypot(cell[0] - row, cell[1] - column))
+
+    def _refusal(self, setting: SweepSetting, cell: Cell) -> str:
+        """Say why a cell cannot be trained, or nothing."""
+        params = self._values(setting, cell)
+        base_lr = params.pop("base_lr")
+        try:
+            self._schedule.check(params, base_lr=base_lr, total_steps=self._steps(setting))
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def _steps(self, setting: SweepSetting) -> int:
+        by_batch = self._schedule.step_every == "batch"
+        return setting.epochs * (self._subjects[setting.model].steps_per_epoch if by_batch else 1)
 
     def _train(self, request: SweepRequest, todo: list[Cell], stop: Callable[[], bool]) -> bool:
         """Train some cells, and their constant rates; say whether that came to its end."""
-        task, seeds = self._task, self._task.seeds
-        cells = todo[: max(1, RUNS_AT_ONCE // seeds)]
+        setting = request.setting
+        subject = self._subjects[setting.model]
+        seeds = subject.seeds
         parts: dict[Cell | float, list[Run]] = {}
-        for cell in cells:
-            setting = self._params(request.setting, cell)
-            if (base_lr := setting["base_lr"]) not in self._constants:
-                parts[base_lr] = self._runs("Constant", {"base_lr": base_lr}, request)
-            parts[cell] = self._runs(task.schedule.name, setting, request)
-        trained = self._fleet.train(
+        for cell in todo[: max(1, RUNS_AT_ONCE // seeds)]:
+            values = self._values(setting, cell)
+            if (base_lr := values["base_lr"]) not in self._constants:
+                parts[base_lr] = self._runs("Constant", {"base_lr": base_lr}, setting)
+            parts[cell] = self._runs(self._schedule.name, values, setting)
+        trained = subject.fleet.train(
             [run for runs in parts.values() for run in runs],
-            epochs=request.setting.epochs,
-            batch_size=task.batch_size,
+            epochs=setting.epochs,
+            batch_size=subject.batch_size,
             should_stop=stop,
         )
         if stop():
@@ -110,46 +140,45 @@ class SweepWork(Work[SweepRequest]):
         self.sweep = replace(self.sweep, histories={**self.sweep.histories, **cells_found})
         return True
 
-    def _runs(self, name: str, setting: Mapping[str, float], request: SweepRequest) -> list[Run]:
-        return cell_runs(
-            name,
-            setting,
-            epochs=request.setting.epochs,
-            optimizer=self._task.optimizer,
-            seeds=range(self._task.seeds),
-        )
+    def _runs(self, name: str, values: Mapping[str, float], setting: SweepSetting) -> list[Run]:
+        seeds = range(self._subjects[setting.model].seeds)
+        options = {"epochs": setting.epochs, "optimizer": setting.optimizer}
+        return cell_runs(name, values, seeds=seeds, **options)
 
-    def _params(self, setting: SweepSetting, cell: Cell) -> dict[str, float]:
+    def _values(self, setting: SweepSetting, cell: Cell) -> dict[str, float]:
         """Return ``base_lr`` and all params of a cell."""
         return {**setting.fixed, **self.sweep.setting(cell)}
 
     def _draw(self, request: SweepRequest, *, crisp: bool = False) -> None:
-        params = self._params(request.setting, request.cell)
+        setting, cell = request.setting, request.cell
+        subject, schedule = self._subjects[setting.model], self._schedule
+        params = self._values(setting, cell)
         base_lr = params.pop("base_lr")
-        epochs, name = request.setting.epochs, self._task.schedule.name
         planned = None
-        if not self._task.schedule.metric_driven:
-            planned = trace_lr(name, base_lr=base_lr, steps=epochs, **params)
-        flat = np.full(epochs, base_lr)
-        constant = self._constants.get(base_lr, [])
-        runs = self.sweep.histories.get(request.cell, [])
+        if not (schedule.metric_driven or self._refusal(setting, cell)):
+            steps = self._steps(setting)
+            planned = trace_lr(schedule.name, base_lr=base_lr, steps=steps, **params)
+        flat, constant = np.full(setting.epochs, base_lr), self._constants.get(base_lr, [])
         curves = [Curve("Constant", STYLES["Constant"], flat, constant, thin=True)]
-        if name != "Constant":
-            curves.append(Curve(name, STYLES[name], planned, runs))
-        self.picture.show(
-            self.sweep, request.cell, Scene(tuple(curves), epochs, base_lr), crisp=crisp
-        )
+        if schedule.name != "Constant":
+            runs = self.sweep.histories.get(cell, [])
+            curves.append(Curve(schedule.name, STYLES[schedule.name], planned, runs))
+        by_batch = schedule.step_every == "batch"
+        scene = Scene(tuple(curves), setting.epochs, base_lr, subject.loss_label, by_batch)
+        self.picture.show(self.sweep, cell, scene, crisp=crisp)
 
     def _say(self, request: SweepRequest) -> None:
         sweep, cell = self.sweep, request.cell
         lines = []
         if cell in sweep.histories:
             lines.append(WORDS["cell_line"].format(cell=self._cell_words(cell)))
+        elif why := self._refusal(request.setting, cell):
+            lines.append(WORDS["refused"].format(error=why))
         if sweep.best_cell is not None:
             lines.append(self._best_line())
-        done, cells = int(sweep.finished.sum()), sweep.finished.size
-        if done < cells:
-            lines.append(WORDS["cells_so_far"].format(done=done, cells=cells))
+        if left := len(self._todo(request)):
+            done = len(sweep.histories)
+            lines.append(WORDS["cells_so_far"].format(done=done, cells=done + left))
         self.say(lines)
 
     def _cell_words(self, cell: Cell) -> str:

@@ -11,14 +11,14 @@ from ..training import History
 from ..words import WORDS
 
 
-def rate_line(label: str, rates: np.ndarray, *, metric_driven: bool) -> str:
-    """Say where the rate starts and where it ends (where a metric decides: on the first seed)."""
+def rate_line(label: str, rates: np.ndarray, epochs: int, *, metric_driven: bool) -> str:
+    """Say where the rate starts, where it ends (where a metric decides: on the first seed)."""
     key = "rate_line_by_metric" if metric_driven else "rate_line"
     used = rates[np.isfinite(rates)]
     if not metric_driven and np.ptp(used) == 0:
         key = "flat_line"
     return WORDS[key].format(
-        label=label, first=f"{used[0]:.4g}", last=f"{used[-1]:.4g}", epochs=len(rates)
+        label=label, first=f"{used[0]:.4g}", last=f"{used[-1]:.4g}", epochs=epochs
     )
 
 

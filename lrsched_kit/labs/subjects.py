@@ -1,0 +1,133 @@
+"""What labs train: the kit's models, or one of the reader's own, picked from a menu."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import ipywidgets as widgets
+from torch import nn
+
+from ..advice import ADVICE, suggest_base_lr
+from ..data import Dataset
+from ..fleet import Fleet
+from ..models import MODELS
+from ..optimizers import RULES, get_rule
+from ..schedules import check_number
+from ..words import WORDS
+from .controls import make_menu, move_to
+from .core import Lab, Request
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and what it is trained on.
+
+    Attributes:
+        make_model, data, batch_size: as in `train_many`.
+        seeds: how many seeds a lab trains it on.
+    """
+
+    make_model: Callable[[], nn.Module]
+    data: Dataset
+    batch_size: int
+    seeds: int
+
+    @cached_property
+    def fleet(self) -> Fleet:
+        """The model and the data, found fit for each other when this is first asked for."""
+        return Fleet(self.make_model, self.data, seeds=range(self.seeds))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many updates an epoch has."""
+        return math.ceil(len(self.data.x_train) / self.batch_size)
+
+    @property
+    def loss_label(self) -> str:
+        """What the loss axis is called."""
+        return WORDS["cross_entropy" if self.data.is_classification else "squared_error"]
+
+
+def make_subjects(
+    make_model: Callable[[], nn.Module] | None,
+    data: Dataset | None,
+    batch_size: int | None,
+    seeds: int,
+) -> dict[str, Subject]:
+    """Return what a lab's menu of models offers, what it starts with first.
+
+    A model of the kit comes with the others, each on its own data. With a model or a data set of
+    the reader's own there is no other choice.
+
+    >>> list(make_subjects(None, None, None, 5))
+    ['MLP', 'CNN', 'LSTM', 'Transformer', 'SimpleNet']
+    >>> own = make_subjects(lambda: nn.Linear(64, 10), None, 32, 5)
+    >>> [(name, subject.batch_size) for name, subject in own.items()]
+    [('own model', 32)]
+    """
+    seeds = int(check_number("seeds", seeds, integer=True))
+    if batch_size is not None:
+        batch_size = int(check_number("batch_size", batch_size, integer=True))
+    make_model = make_model or MODELS["MLP"]
+    name = next((name for name, kind in MODELS.items() if kind is make_model), None)
+    if name is None or data is not None:
+        own = getattr(make_model, "__name__", "")
+        data = ADVICE[name or "MLP"].make_data() if data is None else data
+        label = own if own.isidentifier() else WORDS["own_model"]
+        return {label: Subject(make_model, data, batch_size or 16, seeds)}
+    sources = {advice.make_data: advice.make_data() for advice in ADVICE.values()}
+    return {
+        key: Subject(
+            MODELS[key],
+            sources[ADVICE[key].make_data],
+            batch_size or ADVICE[key].batch_size,
+            seeds,
+        )
+        for key in sorted(MODELS, key=lambda key: key != name)
+    }
+
+
+def first_base_lr(base_lr: float | None, subjects: Mapping[str, Subject], optimizer: str) -> float:
+    """Return ``base_lr``, or where it is None a rate that suits what is trained first."""
+    suggestion = _suggestion(next(iter(subjects)), subjects, optimizer)
+    return check_number("base_lr", suggestion or 0.1 if base_lr is None else base_lr)
+
+
+def _suggestion(model: str, subjects: Mapping[str, Subject], optimizer: str) -> float | None:
+    known = subjects[model].make_model is MODELS.get(model)
+    return suggest_base_lr(model, optimizer) if known else None
+
+
+def make_pickers(subjects: Mapping[str, Subject], optimizer: str) -> dict[str, widgets.Dropdown]:
+    """Make the menus "model" and "optimizer"."""
+    get_rule(optimizer)
+    return {
+        "model": make_menu("model", subjects, next(iter(subjects))),
+        "optimizer": make_menu("optimizer", RULES, optimizer),
+    }
+
+
+class TrainingLab(Lab[Request]):
+    """A lab with the menus of `make_pickers`; a new choice suggests a base_lr for the pair.
+
+    Args:
+        subjects: what can be trained.
+        parts: as for `Lab`.
+    """
+
+    def __init__(self, subjects: Mapping[str, Subject], **parts: Any) -> None:
+        self._subjects = subjects
+        super().__init__(**parts)
+
+    def _on_move(self, change: dict[str, Any]) -> None:
+        picks = {name: self.controls[name].value for name in ("model", "optimizer")}
+        slider = self.controls.get("base_lr")
+        if change["owner"].description in picks and isinstance(slider, widgets.FloatLogSlider):
+            rate = _suggestion(picks["model"], self._subjects, picks["optimizer"])
+            if rate is not None:
+                move_to(slider, rate)
+        super()._on_move(change)

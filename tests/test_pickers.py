@@ -1,0 +1,178 @@
+"""What is trained, with which optimizer, and when the scheduler steps: the menus of a lab."""
+
+import numpy as np
+import pytest
+from torch import nn
+
+from lrsched_kit import (
+    CNN,
+    MODELS,
+    ScheduleLab,
+    SimpleNet,
+    SweepLab,
+    suggest_base_lr,
+    toy_regression,
+    trace_lr,
+)
+from lrsched_kit.optimizers import RULES
+
+QUICK = {"epochs": 1, "seeds": 1}
+
+
+@pytest.fixture
+def lab():
+    lab = ScheduleLab("StepLR", step_size=3, **QUICK)
+    assert lab.wait(60)
+    yield lab
+    lab.close()
+
+
+def test_every_model_trains_with_every_optimizer(lab):
+    for model in MODELS:
+        for optimizer in RULES:
+            lab.controls["model"].value = model
+            lab.controls["optimizer"].value = optimizer
+            assert lab.wait(60)
+            (run,) = lab.histories["StepLR"]
+            assert run.diverged_at is None
+            assert run.lr[0] == lab.controls["base_lr"].value
+
+
+def test_a_new_choice_suggests_a_base_lr_and_keeps_the_schedules_settings(lab):
+    lab.controls["model"].value = "Transformer"
+    lab.controls["optimizer"].value = "adam"
+    assert lab.controls["base_lr"].value == pytest.approx(
+        suggest_base_lr("Transformer", "adam"), rel=0.06
+    )
+    assert lab.controls["step_size"].value == 3
+    assert lab.wait(60)
+
+
+def test_reset_goes_back_to_the_first_model_and_its_base_lr(lab):
+    lab.controls["model"].value = "LSTM"
+    lab.controls["optimizer"].value = "sgd"
+    lab.controls["reset"].click()
+    assert lab.wait(60)
+    picked = [lab.controls[name].value for name in ("model", "optimizer", "base_lr")]
+    assert picked == ["MLP", "momentum", 0.1]
+
+
+def test_the_tutorials_task_brings_its_own_data(lab):
+    lab.controls["model"].value = "SimpleNet"
+    assert lab.wait(60)
+    (run,) = lab.histories["StepLR"]
+    assert len(run.lr) == 1  # one batch of 32 rows
+    assert np.isnan(run.val_accuracy).all()
+
+
+def test_a_lab_may_start_with_any_model_of_the_kit():
+    lab = ScheduleLab("StepLR", make_model=CNN, **QUICK)
+    assert lab.controls["model"].value == "CNN"
+    assert lab.controls["base_lr"].value == suggest_base_lr("CNN", "momentum")
+    lab.close()
+
+
+class Mine(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.fc(x)
+
+
+def test_with_a_model_of_ones_own_there_is_no_other_choice():
+    lab = ScheduleLab("StepLR", make_model=Mine, **QUICK)
+    assert lab.controls["model"].options == ("Mine",)
+    assert lab.controls["model"].disabled
+    lab.controls["optimizer"].value = "adam"
+    assert lab.wait(60)
+    assert lab.controls["base_lr"].value == 0.1  # nothing is known that would suit it better
+    lab.close()
+
+
+def test_data_of_ones_own_leaves_the_model_that_was_given():
+    lab = ScheduleLab("StepLR", make_model=SimpleNet, data=toy_regression(seed=1), **QUICK)
+    assert lab.controls["model"].options == ("SimpleNet",)
+    lab.close()
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (nn.BatchNorm1d(64), "use GroupNorm or LayerNorm"),
+        (nn.Dropout(), "it draws random numbers; leave it out"),
+        (nn.Linear(64, 9), "give it 10 outputs, one per class"),
+    ],
+)
+def test_a_model_that_cannot_train_in_a_lab_is_refused_by_name(layer, reason):
+    head = [] if isinstance(layer, nn.Linear) else [nn.Linear(64, 10)]
+    with pytest.raises(ValueError, match=reason) as error:
+        ScheduleLab("StepLR", make_model=lambda: nn.Sequential(layer, *head), **QUICK)
+    assert type(layer).__name__ in str(error.value)
+
+
+def test_a_map_has_the_same_menus():
+    lab = SweepLab("StepLR", {"gamma": [0.1, 0.5], "step_size": [1, 2]}, **QUICK)
+    lab.controls["model"].value = "CNN"
+    lab.controls["optimizer"].value = "adamw"
+    assert lab.wait(60)
+    (run,) = lab.sweep.histories[0, 0]
+    assert run.lr[0] == pytest.approx(suggest_base_lr("CNN", "adamw"), rel=0.06)
+    lab.close()
+
+
+# The time unit
+
+
+def test_a_schedule_steps_as_practice_has_it():
+    lab = ScheduleLab("OneCycleLR", epochs=2, seeds=1)
+    assert lab.controls["step_every"].value == "batch"
+    assert lab.wait(60)
+    (run,) = lab.histories["OneCycleLR"]
+    assert run.lr.tolist() == trace_lr("OneCycleLR", base_lr=0.1, steps=len(run.lr)).tolist()
+    axis = lab._work.picture._panels._rate_ax
+    assert axis.get_xlabel() == "epoch (scheduler steps every batch)"
+    lab.close()
+
+
+def test_the_switch_shows_what_the_wrong_unit_does(lab):
+    lab.controls["step_every"].value = "batch"
+    assert lab.wait(60)
+    (run,) = lab.histories["StepLR"]
+    assert len(run.lr) == 88
+    assert run.lr.tolist() == trace_lr("StepLR", base_lr=0.1, steps=88, step_size=3).tolist()
+
+
+def test_where_a_metric_decides_there_is_no_other_unit():
+    lab = ScheduleLab("ReduceLROnPlateau", **QUICK)
+    assert lab.controls["step_every"].options == ("epoch",)
+    lab.close()
+
+
+def test_show_code_steps_in_the_same_unit(lab):
+    lab.controls["step_every"].value = "batch"
+    (line,) = [line for line in lab.code.splitlines() if "scheduler.step()" in line]
+    assert line.startswith(" " * 8)
+
+
+# Values that do not go together
+
+
+def test_they_are_told_in_words_and_the_run_before_stays():
+    lab = ScheduleLab("CosineAnnealingLR", eta_min=0.01, **QUICK)
+    assert lab.wait(60)
+    before = lab.histories
+    lab.controls["base_lr"].value = 0.001
+    assert lab.wait(60)
+    assert lab.summary.startswith("Not trained: eta_min must be at most base_lr")
+    assert lab.histories is before
+    lab.controls["base_lr"].value = 0.05
+    assert lab.wait(60)
+    assert lab.histories["CosineAnnealingLR"][0].lr[0] == 0.05
+    lab.close()
+
+
+def test_they_are_refused_when_the_lab_is_made():
+    with pytest.raises(ValueError, match="eta_min must be at most base_lr"):
+        ScheduleLab("CosineAnnealingLR", base_lr=0.001, eta_min=0.01, **QUICK)
