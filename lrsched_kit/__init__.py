@@ -29,6 +29,7 @@ from .schedules import (
     trace_lr,
     trace_momentum,
 )
+from .theory import NoisyQuadratic, noise_floor
 from .training import History, batches, evaluate, train
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ __all__ = [
     "Comparison",
     "Dataset",
     "History",
+    "NoisyQuadratic",
     "Param",
     "RangeTest",
     "RangeTestLab",
@@ -63,6 +65,7 @@ __all__ = [
     "load_digits",
     "lr_range_test",
     "make_optimizer",
+    "noise_floor",
     "plot_finals",
     "plot_heat_map",
     "plot_histories",
