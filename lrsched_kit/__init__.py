@@ -33,7 +33,7 @@ from .theory import NoisyQuadratic, noise_floor
 from .training import History, batches, evaluate, train
 
 if TYPE_CHECKING:
-    from .labs import RangeTestLab, ScheduleLab, SweepLab
+    from .labs import QuadraticLab, RangeTestLab, ScheduleLab, SweepLab
 
 __all__ = [
     "BASICS",
@@ -48,6 +48,7 @@ __all__ = [
     "History",
     "NoisyQuadratic",
     "Param",
+    "QuadraticLab",
     "RangeTest",
     "RangeTestLab",
     "Run",
@@ -86,7 +87,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-_LABS = ("RangeTestLab", "ScheduleLab", "SweepLab")
+_LABS = ("QuadraticLab", "RangeTestLab", "ScheduleLab", "SweepLab")
 
 
 def __getattr__(name: str) -> object:
