@@ -30,6 +30,7 @@ from .schedules import (
     trace_momentum,
 )
 from .theory import NoisyQuadratic, noise_floor
+from .theory_plots import plot_expected
 from .training import History, batches, evaluate, train
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ __all__ = [
     "lr_range_test",
     "make_optimizer",
     "noise_floor",
+    "plot_expected",
     "plot_finals",
     "plot_heat_map",
     "plot_histories",

@@ -59,7 +59,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "then_help": "the schedule of the training at each pick",
         # the noisy quadratic
         "step": "step",
-        "loss": "expected loss",
+        "expected_loss": "expected loss",
+        "parts_title": "expected loss (thick), its bias (dashed) and its noise (dotted)",
         "flat": "w, flat direction",
         "steep": "w, steep direction",
         "map_title": "one run each; ellipse: spread at the end",

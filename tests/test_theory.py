@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lrsched_kit import NoisyQuadratic, noise_floor, trace_lr
+from lrsched_kit import NoisyQuadratic, noise_floor, plot_expected, trace_lr
 from lrsched_kit.stats import mean_and_error
 
 # Three coordinates, noise in proportion to the curvature, far away at the start.
@@ -132,6 +132,19 @@ def test_no_schedule_beats_the_one_that_is_best_at_every_step():
     cosine = trace_lr("CosineAnnealingLR", base_lr=1.0, steps=200, T_max=200)
     tuned = valley.tune({"cosine": cosine, "Constant": np.ones(200)}, np.geomspace(0.001, 1.9, 60))
     assert lowest[-1] < min(row.loss for row in tuned.values())
+
+
+def test_the_picture_shows_loss_parts_and_floor_and_survives_divergence():
+    valley = NoisyQuadratic(start=10)
+    walks = {"Constant": valley.expect(np.full(50, 0.4)), "2.5": valley.expect(np.full(3000, 2.5))}
+    ax = plot_expected(walks, floors={"Constant": 0.125}, parts=True)
+    bias, noise, loss, floor, *_ = ax.lines
+    np.testing.assert_allclose(loss.get_ydata(), walks["Constant"].loss)
+    np.testing.assert_allclose(bias.get_ydata()[:9], walks["Constant"].bias[:9])
+    np.testing.assert_allclose(noise.get_ydata()[1:], walks["Constant"].noise[1:])
+    assert floor.get_ydata() == [0.125, 0.125]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(walks)
+    ax.figure.canvas.draw()
 
 
 @pytest.mark.parametrize(

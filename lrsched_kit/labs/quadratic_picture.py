@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..live import LiveFigure
-from ..plotting import STYLES, Style, dress, nice_ceiling, set_loss_scale
+from ..style import STYLES, Style, dress, nice_ceiling, set_loss_scale
 from ..theory import Expected
 from ..words import WORDS
 
@@ -48,7 +48,9 @@ class QuadraticPicture:
         self._figure = figure
         self._map_ax, self._loss_ax = figure.subplots(1, 2)
         dress(self._map_ax, x=WORDS["flat"], y=WORDS["steep"], title=WORDS["map_title"])
-        dress(self._loss_ax, x=WORDS["step"], y=WORDS["loss"], title=WORDS["expected_title"])
+        dress(
+            self._loss_ax, x=WORDS["step"], y=WORDS["expected_loss"], title=WORDS["expected_title"]
+        )
         self._map_ax.set(xlim=(-2.4, 4.4), ylim=(-2.4, 3.0))
         self._map_ax.grid(visible=False)
         self._map_ax.plot(0, 0, "+", color="black", ms=9)
