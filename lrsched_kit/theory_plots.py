@@ -41,7 +41,7 @@ def plot_expected(
     >>> ax.get_xlabel(), ax.get_ylabel(), len(ax.lines)
     ('step', 'expected loss', 2)
     """
-    ax = ax or new_axes()[0]
+    ax = ax or new_axes(size=(5.6, 3.0))[0]
     first = max(walk.loss[0] for walk in expected.values())
 
     def draw(values: np.ndarray, **look: Any) -> None:
@@ -58,7 +58,9 @@ def plot_expected(
             ax.axhline(floors[label], color=style.color, lw=1.2, ls=":")
     title = WORDS["parts_title"] if parts else ""
     dress(ax, x=WORDS["step"], y=WORDS["expected_loss"], title=title)
-    lowest = min(walk.loss[walk.loss > LOWEST * first].min() for walk in expected.values())
+    low = [walk.loss for walk in expected.values()]
+    low += [walk.noise[-1:] for walk in expected.values() if parts]  # the dotted lines' ends
+    lowest = min(values[values > LOWEST * first].min(initial=first) for values in low)
     set_loss_scale(ax, nice_floor(lowest * 0.8), nice_ceiling(first * 1.1))
     ax.set_xlim(0, max(len(walk.loss) for walk in expected.values()) - 1)
     ax.legend(frameon=False)

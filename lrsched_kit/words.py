@@ -74,7 +74,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "roll": "Other noise",
         "roll_help": "another run with the same settings",
         "expected_line": "{label}: expected loss {loss} after {steps} steps, "
-        "{bias} of it bias and {noise} noise.",
+        "{bias} of it bias, {noise} noise.",
         "diverges_line": "{label} diverges: expected loss {loss} after {steps} steps.",
         "floor_line": "At a rate of {base_lr} the noise floor is {floor}.",
         "unstable_line": "At a rate of {base_lr} nothing settles: the steep direction has "

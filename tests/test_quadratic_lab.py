@@ -72,6 +72,18 @@ def test_a_diverging_run_is_shown_as_one_and_said_in_words(lab):
     assert lab._work.picture.image.tooltip == " ".join(lab.summary.splitlines())
 
 
+def test_the_words_say_what_the_loss_is_made_of(lab):
+    walk = lab.walks["CosineAnnealingLR"].expected
+    share = walk.noise[-1] / walk.loss[-1]
+    assert lab.summary.splitlines() == [
+        f"CosineAnnealingLR: expected loss {walk.loss[-1]:.3g} after 40 steps, "
+        f"{1 - share:.0%} of it bias, {share:.0%} noise.",
+        f"Constant: expected loss {lab.walks['Constant'].expected.loss[-1]:.3g} after 40 steps, "
+        "18% of it bias, 82% noise.",
+        "At a rate of 0.4 the noise floor is 0.135.",
+    ]
+
+
 def test_run_meets_other_noise_but_expects_the_same_and_reset_comes_back(lab):
     before = lab.walks["Constant"]
     lab.controls["run"].click()

@@ -106,11 +106,18 @@ def _lines(walks: Mapping[str, Walk], request: QuadraticRequest) -> list[str]:
     """Put the walks into words, the one under study first."""
     lines = []
     for label, walk in reversed(walks.items()):
-        end = {part: getattr(walk.expected, part)[-1] for part in ("loss", "bias", "noise")}
-        settles = np.isfinite(walk.floor[-1]) and np.isfinite(end["loss"])
-        numbers = {part: f"{value:.3g}" for part, value in end.items()}
-        key = "expected_line" if settles else "diverges_line"
-        lines.append(WORDS[key].format(label=label, steps=request.steps, **numbers))
+        loss, noise = walk.expected.loss[-1], walk.expected.noise[-1]
+        settles = np.isfinite(walk.floor[-1]) and np.isfinite(loss)
+        share = noise / loss if settles and loss > 0 else 0.0
+        lines.append(
+            WORDS["expected_line" if settles else "diverges_line"].format(
+                label=label,
+                steps=request.steps,
+                loss=f"{loss:.3g}",
+                bias=f"{1 - share:.0%}",
+                noise=f"{share:.0%}",
+            )
+        )
     floor = walks["Constant"].floor[0]
     key = "floor_line" if np.isfinite(floor) else "unstable_line"
     return [*lines, WORDS[key].format(base_lr=f"{request.base_lr:.3g}", floor=f"{floor:.3g}")]
