@@ -29,6 +29,11 @@ SHAPES: Mapping[str, Callable[[int, float, float], dict[str, float]]] = {
     },
     "ExponentialLR": lambda steps, base_lr, end: {"gamma": end ** (1 / steps)},
     "CosineAnnealingLR": lambda steps, base_lr, end: {"T_max": steps, "eta_min": end * base_lr},
+    "LinearLR": lambda steps, base_lr, end: {
+        "start_factor": 1.0,
+        "end_factor": end,
+        "total_iters": steps,
+    },
 }
 
 KNOBS = (
@@ -131,8 +136,8 @@ class QuadraticLab(Lab[QuadraticRequest]):
     the noise floor that belongs to the rate of that step. Both runs meet the same noise.
 
     Args:
-        schedule: one of "Constant", "StepLR", "ExponentialLR", "CosineAnnealingLR". Each goes
-            from base_lr to end_factor * base_lr over the run.
+        schedule: one of "Constant", "StepLR", "ExponentialLR", "CosineAnnealingLR",
+            "LinearLR". Each goes from base_lr to end_factor * base_lr over the run.
         **settings: where the sliders start: base_lr, end_factor, noise (variance of the gradient
             noise per unit of curvature), ratio (of the two curvatures), steps.
 
