@@ -70,7 +70,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "end_factor_help": "the rate at the end, as a part of base_lr (Constant has none)",
         "noise_help": "variance of the gradient noise, per unit of curvature",
         "ratio_help": "how many times as curved the steep direction is (1: round valley)",
-        "steps_help": "how many updates a run makes",
+        "updates_help": "how many updates a run makes",
         "roll": "Other noise",
         "roll_help": "another run with the same settings",
         "expected_line": "{label}: expected loss {loss} after {steps} steps, "

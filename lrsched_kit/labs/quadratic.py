@@ -41,7 +41,7 @@ KNOBS = (
     Param("end_factor", 0.01, 0.001, 1.0, log=True, help=WORDS["end_factor_help"]),
     Param("noise", 1.0, 0.0, 4.0, help=WORDS["noise_help"], must_be="non-negative"),
     Param("ratio", 10.0, 1.0, 100.0, log=True, help=WORDS["ratio_help"]),
-    Param("steps", 200, 5, 400, integer=True, help=WORDS["steps_help"]),
+    Param("steps", 200, 5, 400, integer=True, help=WORDS["updates_help"]),
 )
 
 
