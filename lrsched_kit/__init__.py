@@ -29,10 +29,12 @@ from .schedules import (
     trace_lr,
     trace_momentum,
 )
+from .theory import NoisyQuadratic, noise_floor
+from .theory_plots import plot_expected
 from .training import History, batches, evaluate, train
 
 if TYPE_CHECKING:
-    from .labs import RangeTestLab, ScheduleLab, SweepLab
+    from .labs import QuadraticLab, RangeTestLab, ScheduleLab, SweepLab
 
 __all__ = [
     "BASICS",
@@ -45,7 +47,9 @@ __all__ = [
     "Comparison",
     "Dataset",
     "History",
+    "NoisyQuadratic",
     "Param",
+    "QuadraticLab",
     "RangeTest",
     "RangeTestLab",
     "Run",
@@ -63,6 +67,8 @@ __all__ = [
     "load_digits",
     "lr_range_test",
     "make_optimizer",
+    "noise_floor",
+    "plot_expected",
     "plot_finals",
     "plot_heat_map",
     "plot_histories",
@@ -83,7 +89,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-_LABS = ("RangeTestLab", "ScheduleLab", "SweepLab")
+_LABS = ("QuadraticLab", "RangeTestLab", "ScheduleLab", "SweepLab")
 
 
 def __getattr__(name: str) -> object:

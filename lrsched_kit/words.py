@@ -63,6 +63,28 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "test_seed_help": "of the range test: initial weights and batch order",
         "then": "then",
         "then_help": "the schedule of the training at each pick",
+        # the noisy quadratic
+        "step": "step",
+        "expected_loss": "expected loss",
+        "parts_title": "expected loss (thick), its bias (dashed) and its noise (dotted)",
+        "flat": "w, flat direction",
+        "steep": "w, steep direction",
+        "map_title": "one run each; ellipse: spread at the end",
+        "expected_title": "loss on average over all noise, exact",
+        "floor_label": "noise floor of the rate at that step",
+        "schedule_help": "how the rate goes from base_lr to end_factor * base_lr",
+        "end_factor_help": "the rate at the end, as a part of base_lr (Constant has none)",
+        "noise_help": "variance of the gradient noise, per unit of curvature",
+        "ratio_help": "how many times as curved the steep direction is (1: round valley)",
+        "updates_help": "how many updates a run makes",
+        "roll": "Other noise",
+        "roll_help": "another run with the same settings",
+        "expected_line": "{label}: expected loss {loss} after {steps} steps, "
+        "{bias} of it bias, {noise} noise.",
+        "diverges_line": "{label} diverges: expected loss {loss} after {steps} steps.",
+        "floor_line": "At a rate of {base_lr} the noise floor is {floor}.",
+        "unstable_line": "At a rate of {base_lr} nothing settles: the steep direction has "
+        "curvature 1, so a rate of 2 or more overshoots without end.",
         # the line under the picture
         "training": "Training: epoch {epoch} of {epochs}.",
         "stopped": "Stopped after epoch {epoch} of {epochs}.",

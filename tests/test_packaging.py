@@ -141,6 +141,7 @@ ABOVE = {
     "experiments": set(),
     "style": MODULES.keys() - {"style"},
     "plotting": {"fleet", "experiments"},
+    "theory": {"training", "plotting"},
 }
 
 
