@@ -16,6 +16,7 @@ from .experiments import Comparison, RangeTest, Sweep, compare, lr_range_test, s
 from .fleet import Run, train_many
 from .heatmap import plot_heat_map
 from .models import CNN, LSTM, MLP, MODELS, SimpleNet, Transformer, seeded
+from .museum import EXHIBITS, Exhibit, plot_exhibit
 from .optimizers import make_optimizer
 from .plotting import plot_finals, plot_histories, plot_rates
 from .range_plot import plot_range_test
@@ -32,11 +33,12 @@ from .schedules import (
 from .training import History, batches, evaluate, train
 
 if TYPE_CHECKING:
-    from .labs import RangeTestLab, ScheduleLab, SweepLab
+    from .labs import ExhibitLab, RangeTestLab, ScheduleLab, SweepLab
 
 __all__ = [
     "BASICS",
     "CNN",
+    "EXHIBITS",
     "FAMILIES",
     "LSTM",
     "MLP",
@@ -44,6 +46,8 @@ __all__ = [
     "SCHEDULES",
     "Comparison",
     "Dataset",
+    "Exhibit",
+    "ExhibitLab",
     "History",
     "Param",
     "RangeTest",
@@ -63,6 +67,7 @@ __all__ = [
     "load_digits",
     "lr_range_test",
     "make_optimizer",
+    "plot_exhibit",
     "plot_finals",
     "plot_heat_map",
     "plot_histories",
@@ -83,7 +88,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-_LABS = ("RangeTestLab", "ScheduleLab", "SweepLab")
+_LABS = ("ExhibitLab", "RangeTestLab", "ScheduleLab", "SweepLab")
 
 
 def __getattr__(name: str) -> object:

@@ -1,7 +1,8 @@
 """Labs: sliders that re-run real training and redraw what it did, live."""
 
+from .exhibit import ExhibitLab
 from .range_test import RangeTestLab
 from .schedule import ScheduleLab
 from .sweep import SweepLab
 
-__all__ = ["RangeTestLab", "ScheduleLab", "SweepLab"]
+__all__ = ["ExhibitLab", "RangeTestLab", "ScheduleLab", "SweepLab"]
