@@ -58,6 +58,7 @@ def test_the_lessons_are_all_there():
         "05_reduce_on_plateau",
         "06_compare_schedules",
         "11_lr_range_test",
+        "13_bug_museum",
     ]
 
 

@@ -162,7 +162,8 @@ class ExhibitLab(Lab[ExhibitRequest]):
 
     def close(self) -> None:
         """End the thread and take the widgets off the page, those of earlier exhibits too."""
-        self._grid.children = [k for knobs in self._knobs.values() for k in knobs.values()]
+        if self.comm is not None:
+            self._grid.children = [k for knobs in self._knobs.values() for k in knobs.values()]
         super().close()
 
     def __repr__(self) -> str:
