@@ -11,7 +11,7 @@ from typing import Any
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from ..live import LiveFigure
+from ..live import WIDTH, LiveFigure
 from ..museum import EXHIBITS, HEADER, Choice, Exhibit, ExhibitAxes, Showing, get_exhibit
 from ..schedules import Param
 from ..words import WORDS
@@ -19,6 +19,7 @@ from .controls import button_row, make_slider, read_slider, slider_grid
 from .core import Lab, Work
 
 CHANGED = "background: #fbe3b5"  # a line of code that the other version has not
+PALE = "color: #767676"
 
 
 @dataclass(frozen=True)
@@ -232,12 +233,14 @@ def _button(name: str, tooltip: str) -> widgets.Button:
 
 def _marked_code(exhibit: Exhibit, *, mended: bool) -> str:
     """Return the code that runs as HTML, with the lines marked that the other version has not."""
-    ours, theirs = str(exhibit.wrong_code), str(exhibit.right_code)
-    if mended:
-        ours, theirs = theirs, ours
-    lines = [html.escape(line) for line in HEADER.splitlines()] + ["", ""]
-    for line in difflib.ndiff(theirs.splitlines(), ours.splitlines()):
+    wrong, right = (str(c).splitlines() for c in (exhibit.wrong_code, exhibit.right_code))
+    ours, theirs = (right, wrong) if mended else (wrong, right)
+    lines = [_span(HEADER, PALE), *map(html.escape, ours[:2])]  # name and docstring always differ
+    for line in difflib.ndiff(theirs[2:], ours[2:]):
         if line[0] in " +":
-            text = html.escape(line[2:]) or " "
-            lines.append(f"<span style='{CHANGED}'>{text}</span>" if line[0] == "+" else text)
-    return f"<pre style='line-height: 1.35; max-width: 1100px'>{chr(10).join(lines)}</pre>"
+            lines.append(_span(line[2:], CHANGED if line[0] == "+" else ""))
+    return f"<pre style='line-height: 1.35; max-width: {WIDTH}'>{'<br>'.join(lines)}</pre>"
+
+
+def _span(text: str, style: str) -> str:
+    return f"<span style='{style}'>{html.escape(text)}</span>"

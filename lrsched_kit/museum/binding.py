@@ -30,19 +30,18 @@ def stale_optimizer_wrong(schedule: str = "StepLR", epochs: int = 20) -> Iterato
 
 
 def stale_optimizer_right(schedule: str = "StepLR", epochs: int = 20) -> Iterator[float]:
-    """One optimizer, made first; the scheduler is built on the one that trains."""
+    """One optimizer: the one that trains is the one that the schedulers know."""
     model = torch.nn.Linear(10, 2)
     optimizer = SGD(model.parameters(), lr=0.01)
-    if schedule == "StepLR":
-        scheduler = lr_scheduler.StepLR(optimizer, step_size=5, gamma=0.1)
-    elif schedule == "ExponentialLR":
-        scheduler = lr_scheduler.ExponentialLR(optimizer, gamma=0.95)
-    else:
-        scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
+    schedulers = {
+        "StepLR": lr_scheduler.StepLR(optimizer, step_size=5, gamma=0.1),
+        "ExponentialLR": lr_scheduler.ExponentialLR(optimizer, gamma=0.95),
+        "CosineAnnealingLR": lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs),
+    }
     for _ in range(epochs):
         yield optimizer.param_groups[0]["lr"]
         optimizer.step()
-        scheduler.step()
+        schedulers[schedule].step()  # just one of them moves
 
 
 def stale_optimizer_meant(schedule: str, epochs: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator
 
 from ..plotting import new_axes, stairs
 from ..style import dress, nice_ceiling, set_rate_scale
@@ -54,6 +55,8 @@ class ExhibitAxes:
         self._frame = frame
         dress(self._ax, x=WORDS[exhibit.unit], y="\n".join(exhibit.curves))
         set_rate_scale(self._ax, log=exhibit.log)
+        if exhibit.log:
+            self._ax.yaxis.set_major_locator(FixedLocator(_decades(*limits)))
         self._ax.set_ylim(*limits)
         self._ax.set_xlim(0, len(showing.meant))
         self._ax.legend(
@@ -99,3 +102,9 @@ def _limits(values: np.ndarray, *, log: bool) -> tuple[float, float]:
     top = math.ceil(math.log10(high) - 1e-9)
     bottom = math.floor(math.log10(values[values > 0].min()) + 1e-9)
     return 10.0 ** min(max(bottom, top - LOG_DECADES), top - 1) * 0.6, 10.0**top * 1.7
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Return at most six powers of ten between two limits, the highest among them."""
+    top, bottom = math.floor(math.log10(high)), math.ceil(math.log10(low))
+    return [10.0**power for power in range(top, bottom - 1, -math.ceil((top - bottom + 1) / 6))]
