@@ -239,7 +239,8 @@ def _marked_code(exhibit: Exhibit, *, mended: bool) -> str:
     for line in difflib.ndiff(theirs[2:], ours[2:]):
         if line[0] in " +":
             lines.append(_span(line[2:], CHANGED if line[0] == "+" else ""))
-    return f"<pre style='line-height: 1.35; max-width: {WIDTH}'>{'<br>'.join(lines)}</pre>"
+    style = f"line-height: 1.35; max-width: {WIDTH}; white-space: pre; overflow-x: auto"
+    return f"<pre style='{style}'>{'<br>'.join(lines)}</pre>"
 
 
 def _span(text: str, style: str) -> str:

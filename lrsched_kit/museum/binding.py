@@ -15,14 +15,14 @@ from .exhibit import PAGE, Choice, Exhibit
 
 def stale_optimizer_wrong(schedule: str = "StepLR", epochs: int = 20) -> Iterator[float]:
     """Schedulers first; then the loop makes an optimizer of its own."""
-    model = torch.nn.Linear(10, 2)
-    optimizer = SGD(model.parameters(), lr=0.01)
+    weights = [torch.zeros(1)]
+    optimizer = SGD(weights, lr=0.01)
     schedulers = {
         "StepLR": lr_scheduler.StepLR(optimizer, step_size=5, gamma=0.1),
         "ExponentialLR": lr_scheduler.ExponentialLR(optimizer, gamma=0.95),
         "CosineAnnealingLR": lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs),
     }
-    optimizer = SGD(model.parameters(), lr=0.01)  # wrong: no scheduler knows this one
+    optimizer = SGD(weights, lr=0.01)  # wrong: no scheduler knows this one
     for _ in range(epochs):
         yield optimizer.param_groups[0]["lr"]
         optimizer.step()
@@ -30,9 +30,9 @@ def stale_optimizer_wrong(schedule: str = "StepLR", epochs: int = 20) -> Iterato
 
 
 def stale_optimizer_right(schedule: str = "StepLR", epochs: int = 20) -> Iterator[float]:
-    """One optimizer: the one that trains is the one that the schedulers know."""
-    model = torch.nn.Linear(10, 2)
-    optimizer = SGD(model.parameters(), lr=0.01)
+    """The optimizer that trains is the one that the schedulers know."""
+    weights = [torch.zeros(1)]
+    optimizer = SGD(weights, lr=0.01)
     schedulers = {
         "StepLR": lr_scheduler.StepLR(optimizer, step_size=5, gamma=0.1),
         "ExponentialLR": lr_scheduler.ExponentialLR(optimizer, gamma=0.95),
@@ -41,7 +41,7 @@ def stale_optimizer_right(schedule: str = "StepLR", epochs: int = 20) -> Iterato
     for _ in range(epochs):
         yield optimizer.param_groups[0]["lr"]
         optimizer.step()
-        schedulers[schedule].step()  # just one of them moves
+        schedulers[schedule].step()
 
 
 def stale_optimizer_meant(schedule: str, epochs: int) -> np.ndarray:

@@ -65,7 +65,7 @@ def absolute_and_relative_right(warmup: int = 3, stalls_at: int = 6) -> Iterator
         optimizer.step()
         if epoch < warmup:
             warm.step()
-        plateau.step(1 / (1 + min(epoch, stalls_at)))
+        plateau.step(1 / (1 + min(epoch, stalls_at)))  # the validation loss
 
 
 def absolute_and_relative_meant(warmup: int, stalls_at: int) -> list[float]:

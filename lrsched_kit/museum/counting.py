@@ -89,7 +89,7 @@ def late_plateau_right(bad_epochs: int = 2, epochs: int = 12) -> Iterator[float]
     for _ in range(epochs):
         yield optimizer.param_groups[0]["lr"]
         optimizer.step()
-        scheduler.step(0.5)
+        scheduler.step(0.5)  # a validation loss that never gets better
 
 
 def late_plateau_meant(bad_epochs: int, epochs: int) -> np.ndarray:

@@ -56,6 +56,7 @@ def unfinished_cosine_right(batches: int = 80, accumulate: int = 2) -> Iterator[
     updates = batches // accumulate
     scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=updates)
     for batch in range(batches):
+        # loss.backward() adds this batch's gradients to those before
         if (batch + 1) % accumulate == 0:
             yield optimizer.param_groups[0]["lr"]
             optimizer.step()
@@ -71,7 +72,11 @@ def unfinished_cosine_meant(batches: int, accumulate: int) -> list[float]:
 def one_cycle_wrong(total_steps: int = 10, updates: int = 13) -> Iterator[tuple[float, float]]:
     """One cycle that is shorter than the run, on an optimizer with a momentum of its own."""
     optimizer = SGD([torch.zeros(1)], lr=0.5, momentum=0.9)
-    scheduler = lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=total_steps)
+    scheduler = lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=1.0,
+        total_steps=total_steps,  # wrong: the run is longer
+    )
     for _ in range(updates):
         group = optimizer.param_groups[0]
         yield group["lr"], group["momentum"]
@@ -83,7 +88,10 @@ def one_cycle_right(total_steps: int = 10, updates: int = 13) -> Iterator[tuple[
     """As many steps as updates (not total_steps); momentum left alone."""
     optimizer = SGD([torch.zeros(1)], lr=0.5, momentum=0.9)
     scheduler = lr_scheduler.OneCycleLR(
-        optimizer, max_lr=1.0, total_steps=updates, cycle_momentum=False
+        optimizer,
+        max_lr=1.0,
+        total_steps=updates,
+        cycle_momentum=False,
     )
     for _ in range(updates):
         group = optimizer.param_groups[0]
