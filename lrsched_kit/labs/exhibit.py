@@ -164,7 +164,8 @@ class ExhibitLab(Lab[ExhibitRequest]):
     def close(self) -> None:
         """End the thread and take the widgets off the page, those of earlier exhibits too."""
         if self.comm is not None:
-            self._grid.children = [k for knobs in self._knobs.values() for k in knobs.values()]
+            unseen = [knob for knobs in self._knobs.values() for knob in knobs.values()]
+            self._grid.children = [*unseen, self._work.progress]  # so that they are closed as well
         super().close()
 
     def __repr__(self) -> str:
