@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ..live import WIDTH, LiveFigure
 from ..museum import EXHIBITS, HEADER, Choice, Exhibit, ExhibitAxes, Showing, get_exhibit
-from ..schedules import Param
+from ..params import Param
 from ..words import WORDS
 from .controls import button_row, make_slider, read_slider, slider_grid
 from .core import Lab, Work
@@ -37,7 +37,7 @@ class ExhibitPicture:
     def __init__(self) -> None:
         figure = Figure(figsize=(7.9, 2.9), dpi=120)
         ax = figure.subplots()
-        figure.subplots_adjust(left=0.1, right=0.98, top=0.87, bottom=0.17)
+        figure.subplots_adjust(left=0.118, right=0.98, top=0.87, bottom=0.17)
         ax.yaxis.set_label_coords(-0.075, 0.5)
         self._axes = ExhibitAxes(ax)
         self._live = LiveFigure(figure, self._axes.artists)

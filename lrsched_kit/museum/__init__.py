@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ..schedules import nearest
+from ..params import nearest
 from .binding import EXHIBITS as BINDING
 from .comparing import EXHIBITS as COMPARING
 from .composition import EXHIBITS as COMPOSITION

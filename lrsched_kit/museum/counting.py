@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.optim import SGD, lr_scheduler
 
-from ..schedules import Param
+from ..params import Param
 from .exhibit import PAGE, Exhibit
 
 

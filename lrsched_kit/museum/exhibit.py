@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..schedules import Param, nearest
+from ..params import Param, nearest
 from ..words import WORDS
 
 HEADER = """\
