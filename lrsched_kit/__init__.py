@@ -16,6 +16,7 @@ from .experiments import Comparison, RangeTest, Sweep, compare, lr_range_test, s
 from .fleet import Run, train_many
 from .heatmap import plot_heat_map
 from .models import CNN, LSTM, MLP, MODELS, SimpleNet, Transformer, seeded
+from .museum import EXHIBITS, Exhibit, plot_exhibit
 from .optimizers import make_optimizer
 from .plotting import plot_finals, plot_histories, plot_rates
 from .range_plot import plot_range_test
@@ -34,11 +35,12 @@ from .theory_plots import plot_expected
 from .training import History, batches, evaluate, train
 
 if TYPE_CHECKING:
-    from .labs import QuadraticLab, RangeTestLab, ScheduleLab, SweepLab
+    from .labs import ExhibitLab, QuadraticLab, RangeTestLab, ScheduleLab, SweepLab
 
 __all__ = [
     "BASICS",
     "CNN",
+    "EXHIBITS",
     "FAMILIES",
     "LSTM",
     "MLP",
@@ -46,6 +48,8 @@ __all__ = [
     "SCHEDULES",
     "Comparison",
     "Dataset",
+    "Exhibit",
+    "ExhibitLab",
     "History",
     "NoisyQuadratic",
     "Param",
@@ -68,6 +72,7 @@ __all__ = [
     "lr_range_test",
     "make_optimizer",
     "noise_floor",
+    "plot_exhibit",
     "plot_expected",
     "plot_finals",
     "plot_heat_map",
@@ -89,7 +94,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-_LABS = ("QuadraticLab", "RangeTestLab", "ScheduleLab", "SweepLab")
+_LABS = frozenset(name for name in __all__ if name.endswith("Lab"))
 
 
 def __getattr__(name: str) -> object:

@@ -114,5 +114,26 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "uncut_line": "The test reached the highest rate without being cut.",
         "trained_line": "Trained at each pick, {schedule}, {epochs} epochs.",
         "diverged": "{label} diverged at epoch {epoch} on {lost} of {seeds} seeds.",
+        # the museum
+        "batch": "batch",
+        "update": "update",
+        "comparison": "comparison",
+        "epoch_plural": "epochs",
+        "batch_plural": "batches",
+        "update_plural": "updates",
+        "comparison_plural": "comparisons",
+        "meant": "meant",
+        "applied_False": "applied by the wrong code",
+        "applied_True": "applied by the mended code",
+        "exhibit_agrees": "Applied and meant agree at all {steps} {units}.",
+        "exhibit_differs": "Applied and meant differ at {count} of {steps} {units}, first at "
+        "{unit} {first}.",
+        "exhibit_help": "which mistake to look at",
+        "mended": "Mended",
+        "mended_help": "run the right code instead of the wrong",
+        "run_exhibit_help": "run this code again",
+        "reset_exhibit_help": "put this exhibit back as it was",
+        "torch_warns": "torch warns: {message}",
+        "torch_raises": "torch raises {kind}: {message}",
     }
 )

@@ -59,6 +59,7 @@ def test_the_lessons_are_all_there():
         "06_compare_schedules",
         "11_lr_range_test",
         "12_why_it_works",
+        "13_bug_museum",
     ]
 
 

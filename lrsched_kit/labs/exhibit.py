@@ -1,0 +1,248 @@
+"""The museum's lab: pick an exhibit, turn its knobs, run the wrong code or the right."""
+
+from __future__ import annotations
+
+import difflib
+import html
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets as widgets
+from matplotlib.figure import Figure
+
+from ..live import WIDTH, LiveFigure
+from ..museum import EXHIBITS, HEADER, Choice, Exhibit, ExhibitAxes, Showing, get_exhibit
+from ..params import Param
+from ..words import WORDS
+from .controls import button_row, make_slider, read_slider, slider_grid
+from .core import Lab, Work
+
+CHANGED = "background: #fbe3b5"  # a line of code that the other version has not
+PALE = "color: #767676"
+
+
+@dataclass(frozen=True)
+class ExhibitRequest:
+    """What the controls ask for."""
+
+    exhibit: Exhibit
+    knobs: Mapping[str, Any]
+    mended: bool
+
+
+class ExhibitPicture:
+    """Draws showings into one widget."""
+
+    def __init__(self) -> None:
+        figure = Figure(figsize=(7.9, 2.9), dpi=120)
+        ax = figure.subplots()
+        figure.subplots_adjust(left=0.118, right=0.98, top=0.87, bottom=0.17)
+        ax.yaxis.set_label_coords(-0.075, 0.5)
+        self._axes = ExhibitAxes(ax)
+        self._live = LiveFigure(figure, self._axes.artists)
+
+    @property
+    def image(self) -> widgets.Image:
+        """The widget that shows the picture."""
+        return self._live.image
+
+    @property
+    def png(self) -> bytes:
+        """The newest crisp frame."""
+        return self._live.crisp_png
+
+    def describe(self, text: str) -> None:
+        """Say in words what the picture shows."""
+        self._live.describe(text)
+
+    def show(self, request: ExhibitRequest, showing: Showing, *, crisp: bool = False) -> None:
+        """Draw what was applied over what was meant."""
+        changed = self._axes.show(request.exhibit, showing, mended=request.mended)
+        self._live.draw(background_changed=changed, crisp=crisp)
+
+
+class ExhibitWork(Work[ExhibitRequest]):
+    """Runs exhibits and draws them; one thread at a time.
+
+    Attributes:
+        showing: of the newest request.
+        code: the widget with the code that ran.
+    """
+
+    picture: ExhibitPicture
+
+    def __init__(self) -> None:
+        super().__init__(ExhibitPicture())
+        self.showing: Showing | None = None
+        self.code = widgets.HTML()
+
+    def __call__(self, request: ExhibitRequest, stale: Callable[[], bool]) -> None:
+        """Run the code asked for, draw what it applied over what was meant, say where they part."""
+        exhibit, mended = request.exhibit, request.mended
+        showing = exhibit.run(mended=mended, **request.knobs)
+        if stale():
+            return
+        self.showing = showing
+        self.picture.show(request, showing)
+        self.code.value = _marked_code(exhibit, mended=mended)
+        self.say([*showing.lines, *([] if mended else [exhibit.why])])
+        if not stale():
+            self.picture.show(request, showing, crisp=True)
+
+
+class ExhibitLab(Lab[ExhibitRequest]):
+    """The bug museum under sliders: each exhibit's wrong code, mended at the press of a button.
+
+    The picture shows the rate that was meant, pale, and over it the rate that the code really
+    applied. Below it stand a verdict, what torch warned about or raised, and the code that ran;
+    the lines that the other version has not are marked.
+
+    Args:
+        name: the exhibit to begin with, a key of `EXHIBITS`.
+        **knobs: where its knobs start; those left out take their defaults.
+
+    Attributes:
+        controls: "exhibit" (its name), "mended", "run" and "reset", and the knobs of the present
+            exhibit by name.
+
+    Raises:
+        ValueError: for an unknown exhibit or knob.
+
+    >>> lab = ExhibitLab("past_t_max", T_max=6)
+    >>> lab.wait()
+    True
+    >>> lab.showing.verdict
+    'Applied and meant differ at 5 of 12 epochs, first at epoch 7.'
+    >>> lab.close()
+    """
+
+    def __init__(self, name: str = "stale_optimizer", **knobs: object) -> None:
+        start = get_exhibit(name).complete(knobs)
+        fixed = {
+            "exhibit": widgets.Dropdown(
+                options=[(f"{n}. {EXHIBITS[key].title}", key) for n, key in enumerate(EXHIBITS, 1)],
+                value=name,
+                tooltip=WORDS["exhibit_help"],
+                layout=widgets.Layout(width="480px"),
+            ),
+            "mended": widgets.ToggleButton(
+                description=WORDS["mended"],
+                tooltip=WORDS["mended_help"],
+                layout=widgets.Layout(width="106px"),
+            ),
+            "run": _button("run", WORDS["run_exhibit_help"]),
+            "reset": _button("reset", WORDS["reset_exhibit_help"]),
+        }
+        self._fixed = fixed
+        self._knobs: dict[str, dict[str, widgets.Widget]] = {}  # by exhibit, made when first shown
+        self._starts: dict[str, dict[str, Any]] = {name: start}
+        self._grid = slider_grid([])
+        self._work: ExhibitWork = ExhibitWork()
+        super().__init__(
+            self._work,
+            {"exhibit": name, "mended": False},
+            {**fixed},
+            [
+                button_row(list(fixed.values())),
+                self._grid,
+                self._work.picture.image,
+                self._work.text,
+                self._work.code,
+            ],
+        )
+        self._show_knobs(name)
+        self._submit()
+
+    # ---- what a caller uses
+
+    @property
+    def showing(self) -> Showing | None:
+        """What the newest run did; None before there is one."""
+        return self._work.showing
+
+    def close(self) -> None:
+        """End the thread and take the widgets off the page, those of earlier exhibits too."""
+        if self.comm is not None:
+            unseen = [knob for knobs in self._knobs.values() for knob in knobs.values()]
+            self._grid.children = [*unseen, self._work.progress]  # so that they are closed as well
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"ExhibitLab({self._start['exhibit']})"
+
+    # ---- callbacks, on whichever thread: they only drop a request
+
+    def _request(self, *, again: bool) -> ExhibitRequest:
+        name = self._fixed["exhibit"].value
+        starts, knobs = self._starts[name], self._knobs[name]
+        values = {
+            param.name: _read_knob(param, knobs[param.name], starts[param.name])
+            for param in EXHIBITS[name].params
+        }
+        return ExhibitRequest(EXHIBITS[name], values, self._fixed["mended"].value)
+
+    def _show_knobs(self, name: str) -> None:
+        """Put an exhibit's knobs on the page; they stand as they were left."""
+        if name not in self._knobs:
+            start = self._starts.setdefault(name, EXHIBITS[name].complete({}))
+            made = {p.name: _make_knob(p, start[p.name]) for p in EXHIBITS[name].params}
+            for knob in made.values():
+                knob.observe(self._on_move, "value")
+            self._knobs[name] = made
+        self._grid.children = list(self._knobs[name].values())
+        self.controls = {**self._knobs[name], **self._fixed}
+
+    def _on_move(self, change: Any) -> None:
+        if change["owner"] is self._fixed["exhibit"]:
+            self._show_knobs(change["new"])
+        super()._on_move(change)
+
+    def _on_reset(self, _: object) -> None:
+        name = self._fixed["exhibit"].value
+        for key, value in self._starts[name].items():
+            self._knobs[name][key].value = value
+        self._fixed["mended"].value = False
+        self._submit()
+
+
+def _make_knob(param: Param | Choice, value: Any) -> widgets.Widget:
+    if isinstance(param, Param):
+        return make_slider(param, value)
+    return widgets.Dropdown(
+        options=param.options,
+        value=value,
+        description=param.name,
+        tooltip=param.help,
+        style={"description_width": "76px"},
+        layout=widgets.Layout(width="auto", min_width="0"),
+    )
+
+
+def _read_knob(param: Param | Choice, knob: widgets.Widget, start: Any) -> Any:
+    if isinstance(param, Choice):
+        return knob.value
+    # The last notch of a logarithmic slider may lie a little beyond its end.
+    return min(max(read_slider(knob, start), param.low), param.high)
+
+
+def _button(name: str, tooltip: str) -> widgets.Button:
+    return widgets.Button(
+        description=WORDS[name], tooltip=tooltip, layout=widgets.Layout(width="62px")
+    )
+
+
+def _marked_code(exhibit: Exhibit, *, mended: bool) -> str:
+    """Return the code that runs as HTML, with the lines marked that the other version has not."""
+    wrong, right = (str(c).splitlines() for c in (exhibit.wrong_code, exhibit.right_code))
+    ours, theirs = (right, wrong) if mended else (wrong, right)
+    lines = [_span(HEADER, PALE), *map(html.escape, ours[:2])]  # name and docstring always differ
+    for line in difflib.ndiff(theirs[2:], ours[2:]):
+        if line[0] in " +":
+            lines.append(_span(line[2:], CHANGED if line[0] == "+" else ""))
+    style = f"line-height: 1.35; max-width: {WIDTH}; white-space: pre; overflow-x: auto"
+    return f"<pre style='{style}'>{'<br>'.join(lines)}</pre>"
+
+
+def _span(text: str, style: str) -> str:
+    return f"<span style='{style}'>{html.escape(text)}</span>"

@@ -1,0 +1,188 @@
+"""First hall: which scheduler moves which optimizer, and from which rate it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import cos, pi
+
+import numpy as np
+import torch
+from torch.optim import SGD, lr_scheduler
+
+from ..params import Param
+from .exhibit import PAGE, Choice, Exhibit
+
+
+def stale_optimizer_wrong(schedule: str = "StepLR", epochs: int = 20) -> Iterator[float]:
+    """Schedulers first; then the loop makes an optimizer of its own."""
+    weights = [torch.zeros(1)]
+    optimizer = SGD(weights, lr=0.01)
+    schedulers = {
+        "StepLR": lr_scheduler.StepLR(optimizer, step_size=5, gamma=0.1),
+        "ExponentialLR": lr_scheduler.ExponentialLR(optimizer, gamma=0.95),
+        "CosineAnnealingLR": lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs),
+    }
+    optimizer = SGD(weights, lr=0.01)  # wrong: no scheduler knows this one
+    for _ in range(epochs):
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        schedulers[schedule].step()
+
+
+def stale_optimizer_right(schedule: str = "StepLR", epochs: int = 20) -> Iterator[float]:
+    """The optimizer that trains is the one that the schedulers know."""
+    weights = [torch.zeros(1)]
+    optimizer = SGD(weights, lr=0.01)
+    schedulers = {
+        "StepLR": lr_scheduler.StepLR(optimizer, step_size=5, gamma=0.1),
+        "ExponentialLR": lr_scheduler.ExponentialLR(optimizer, gamma=0.95),
+        "CosineAnnealingLR": lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs),
+    }
+    for _ in range(epochs):
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        schedulers[schedule].step()
+
+
+def stale_optimizer_meant(schedule: str, epochs: int) -> np.ndarray:
+    """Return the three curves that the tutorial's text promises."""
+    t = np.arange(epochs)
+    factors = {
+        "StepLR": 0.1 ** (t // 5),
+        "ExponentialLR": 0.95**t,
+        "CosineAnnealingLR": (1 + np.cos(pi * t / epochs)) / 2,
+    }
+    return 0.01 * factors[schedule]
+
+
+def used_up_wrong(gamma: float = 0.5, epochs: int = 30) -> Iterator[float]:
+    """Plot the schedule, to see that it is right; then train with it."""
+    optimizer = SGD([torch.zeros(1)], lr=0.5)
+    scheduler = lr_scheduler.MultiStepLR(optimizer, milestones=[15, 30], gamma=gamma)
+    plotted = []
+    for _ in range(epochs):
+        plotted.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()  # wrong: this moves the scheduler that training needs
+    for _ in range(epochs):
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        scheduler.step()
+
+
+def used_up_right(gamma: float = 0.5, epochs: int = 30) -> Iterator[float]:
+    """Make a scheduler for the plot and another, on another optimizer, for the training."""
+
+    def make() -> tuple[SGD, lr_scheduler.MultiStepLR]:
+        optimizer = SGD([torch.zeros(1)], lr=0.5)
+        return optimizer, lr_scheduler.MultiStepLR(optimizer, milestones=[15, 30], gamma=gamma)
+
+    plotted = []
+    optimizer, scheduler = make()
+    for _ in range(epochs):
+        plotted.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+    optimizer, scheduler = make()
+    for _ in range(epochs):
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        scheduler.step()
+
+
+def used_up_meant(gamma: float, epochs: int) -> np.ndarray:
+    """Return 0.5, multiplied by gamma at epochs 15 and 30."""
+    t = np.arange(epochs)
+    return 0.5 * gamma ** ((t >= 15).astype(int) + (t >= 30))
+
+
+def kept_initial_lr_wrong(new_lr: float = 0.01, epochs: int = 10) -> Iterator[float]:
+    """Train; then set a smaller rate for fine-tuning, and build a second scheduler."""
+    optimizer = SGD([torch.zeros(1)], lr=0.1)
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
+    for phase in ("train", "fine-tune"):
+        if phase == "fine-tune":
+            optimizer.param_groups[0]["lr"] = new_lr  # wrong: "initial_lr" is still 0.1
+            scheduler = lr_scheduler.LambdaLR(optimizer, lambda t: 1 - t / epochs)
+        for _ in range(epochs):
+            yield optimizer.param_groups[0]["lr"]
+            optimizer.step()
+            scheduler.step()
+
+
+def kept_initial_lr_right(new_lr: float = 0.01, epochs: int = 10) -> Iterator[float]:
+    """Give the second phase an optimizer of its own."""
+    weights = [torch.zeros(1)]
+    optimizer = SGD(weights, lr=0.1)
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
+    for phase in ("train", "fine-tune"):
+        if phase == "fine-tune":
+            optimizer = SGD(weights, lr=new_lr)
+            scheduler = lr_scheduler.LambdaLR(optimizer, lambda t: 1 - t / epochs)
+        for _ in range(epochs):
+            yield optimizer.param_groups[0]["lr"]
+            optimizer.step()
+            scheduler.step()
+
+
+def kept_initial_lr_meant(new_lr: float, epochs: int) -> list[float]:
+    """Return a cosine from 0.1 to 0, then a line from ``new_lr`` to 0."""
+    first = [0.1 * (1 + cos(pi * t / epochs)) / 2 for t in range(epochs)]
+    return first + [new_lr * (1 - t / epochs) for t in range(epochs)]
+
+
+_HALL = "Binding: who moves which rate"
+
+EXHIBITS = (
+    Exhibit(
+        name="stale_optimizer",
+        hall=_HALL,
+        title="My learning rate never changes",
+        wrong=stale_optimizer_wrong,
+        right=stale_optimizer_right,
+        meant=stale_optimizer_meant,
+        params=(
+            Choice("schedule", ("StepLR", "ExponentialLR", "CosineAnnealingLR")),
+            Param("epochs", 20, 5, 40, integer=True),
+        ),
+        why=(
+            "A scheduler writes into the optimizer that it was built on. Here that one is no "
+            "longer used, and the optimizer that trains is never written to."
+        ),
+        source="https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",
+    ),
+    Exhibit(
+        name="used_up",
+        hall=_HALL,
+        title="My rate is tiny from the first epoch on, though the plot looked right",
+        wrong=used_up_wrong,
+        right=used_up_right,
+        meant=used_up_meant,
+        params=(
+            Param("gamma", 0.5, 0.05, 0.95, help="what each milestone multiplies the rate by"),
+            Param("epochs", 30, 5, 40, integer=True),
+        ),
+        why=(
+            "A scheduler cannot be rewound. Stepping it for the plot used up its milestones and "
+            "left its last rate in the optimizer."
+        ),
+        source=PAGE.format(name="MultiStepLR"),
+    ),
+    Exhibit(
+        name="kept_initial_lr",
+        hall=_HALL,
+        title="I set a new lr, and the second scheduler ignores it",
+        wrong=kept_initial_lr_wrong,
+        right=kept_initial_lr_right,
+        meant=kept_initial_lr_meant,
+        params=(
+            Param("new_lr", 0.01, 0.001, 0.1, log=True, help="the rate for fine-tuning"),
+            Param("epochs", 10, 3, 20, integer=True, help="of each phase"),
+        ),
+        why=(
+            'The first scheduler wrote "initial_lr" into the optimizer. Later ones take their base '
+            'from there and never look at "lr".'
+        ),
+        source=PAGE.format(name="LambdaLR"),
+    ),
+)

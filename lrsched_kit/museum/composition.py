@@ -1,0 +1,219 @@
+"""Fourth hall: two things that write the same rate, and phases that do not fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import cos, pi
+
+import numpy as np
+import torch
+from torch.optim import SGD, lr_scheduler
+
+from ..params import Param
+from .exhibit import PAGE, Exhibit
+
+
+def chained_warmup_wrong(warmup: int = 5, decay: int = 15) -> Iterator[float]:
+    """Warm up, then anneal: chained."""
+    optimizer = SGD([torch.zeros(1)], lr=1.0)
+    up = lr_scheduler.LinearLR(optimizer, start_factor=0.1, total_iters=warmup)
+    down = lr_scheduler.CosineAnnealingLR(optimizer, T_max=decay)
+    scheduler = lr_scheduler.ChainedScheduler([up, down])  # wrong: both at the same time
+    for _ in range(warmup + decay):
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        scheduler.step()
+
+
+def chained_warmup_right(warmup: int = 5, decay: int = 15) -> Iterator[float]:
+    """Warm up, then anneal: one after the other."""
+    optimizer = SGD([torch.zeros(1)], lr=1.0)
+    up = lr_scheduler.LinearLR(optimizer, start_factor=0.1, total_iters=warmup)
+    down = lr_scheduler.CosineAnnealingLR(optimizer, T_max=decay)
+    scheduler = lr_scheduler.SequentialLR(optimizer, [up, down], milestones=[warmup])
+    for _ in range(warmup + decay):
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        scheduler.step()
+
+
+def chained_warmup_meant(warmup: int, decay: int) -> list[float]:
+    """Return a line from 0.1 up to 1, then a cosine from 1 down to 0."""
+    up = [0.1 + 0.9 * t / warmup for t in range(warmup)]
+    return up + [(1 + cos(pi * t / decay)) / 2 for t in range(decay)]
+
+
+def absolute_and_relative_wrong(warmup: int = 3, stalls_at: int = 6) -> Iterator[float]:
+    """Warm up with LambdaLR, and let the plateau scheduler cut the rate, every epoch."""
+    optimizer = SGD([torch.zeros(1)], lr=0.05)
+    warm = lr_scheduler.LambdaLR(optimizer, lambda t: min(1.0, (t + 1) / warmup))
+    plateau = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.1, patience=2, min_lr=0.005)
+    for epoch in range(20):
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        warm.step()  # wrong: sets lr anew each time, also after a cut
+        plateau.step(1 / (1 + min(epoch, stalls_at)))  # the validation loss
+
+
+def absolute_and_relative_right(warmup: int = 3, stalls_at: int = 6) -> Iterator[float]:
+    """Step the absolute one only as long as it has something to say."""
+    optimizer = SGD([torch.zeros(1)], lr=0.05)
+    warm = lr_scheduler.LambdaLR(optimizer, lambda t: min(1.0, (t + 1) / warmup))
+    plateau = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.1, patience=2, min_lr=0.005)
+    for epoch in range(20):
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        if epoch < warmup:
+            warm.step()
+        plateau.step(1 / (1 + min(epoch, stalls_at)))  # the validation loss
+
+
+def absolute_and_relative_meant(warmup: int, stalls_at: int) -> list[float]:
+    """Return a warmup to 0.05, and 0.005 from three epochs after the stall on."""
+    rates = [0.05 * min(1.0, (t + 1) / warmup) for t in range(20)]
+    return [0.005 if t > stalls_at + 3 else rate for t, rate in enumerate(rates)]
+
+
+def torn_warmup_wrong(warmup: int = 8, epochs: int = 20) -> Iterator[float]:
+    """Warm up from nothing; then a cosine that counts from the start of the run."""
+
+    def factor(t: int) -> float:
+        if t < warmup:
+            return t / warmup  # wrong: the first rate is 0
+        return (1 + cos(pi * t / epochs)) / 2  # wrong: at t = warmup this is not 1
+
+    optimizer = SGD([torch.zeros(1)], lr=1.0)
+    scheduler = lr_scheduler.LambdaLR(optimizer, factor)
+    for _ in range(epochs):
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        scheduler.step()
+
+
+def torn_warmup_right(warmup: int = 8, epochs: int = 20) -> Iterator[float]:
+    """Arrive at 1 with the last epoch of the warmup, and leave from 1."""
+
+    def factor(t: int) -> float:
+        if t < warmup:
+            return (t + 1) / warmup
+        return (1 + cos(pi * (t - warmup) / (epochs - warmup))) / 2
+
+    optimizer = SGD([torch.zeros(1)], lr=1.0)
+    scheduler = lr_scheduler.LambdaLR(optimizer, factor)
+    for _ in range(epochs):
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        scheduler.step()
+
+
+def torn_warmup_meant(warmup: int, epochs: int) -> np.ndarray:
+    """Return equal steps up to 1, then half a cosine down from 1."""
+    up = np.linspace(1 / warmup, 1.0, warmup)
+    down = (1 + np.cos(np.linspace(0, pi, epochs - warmup, endpoint=False))) / 2
+    return np.concatenate([up, down])
+
+
+def divided_by_hand_wrong(at: int = 3, T_max: int = 10) -> Iterator[float]:
+    """Make one epoch gentler."""
+    optimizer = SGD([torch.zeros(1)], lr=1.0)
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max)
+    for epoch in range(T_max):
+        if epoch == at:
+            optimizer.param_groups[0]["lr"] /= 10  # wrong: the next rate is made from this one
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        scheduler.step()
+
+
+def divided_by_hand_right(at: int = 3, T_max: int = 10) -> Iterator[float]:
+    """Make one epoch gentler, and put the rate back before the scheduler sees it."""
+    optimizer = SGD([torch.zeros(1)], lr=1.0)
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max)
+    for epoch in range(T_max):
+        planned = optimizer.param_groups[0]["lr"]
+        if epoch == at:
+            optimizer.param_groups[0]["lr"] = planned / 10
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        optimizer.param_groups[0]["lr"] = planned
+        scheduler.step()
+
+
+def divided_by_hand_meant(at: int, T_max: int) -> list[float]:
+    """Return a cosine with one epoch at a tenth."""
+    rates = [(1 + cos(pi * t / T_max)) / 2 for t in range(T_max)]
+    return [rate / 10 if t == at else rate for t, rate in enumerate(rates)]
+
+
+_HALL = "Composition: two hands on one rate"
+
+EXHIBITS = (
+    Exhibit(
+        name="chained_warmup",
+        hall=_HALL,
+        title="How do I warm up and then decay? My peak is only 0.75",
+        wrong=chained_warmup_wrong,
+        right=chained_warmup_right,
+        meant=chained_warmup_meant,
+        params=(
+            Param("warmup", 5, 1, 15, integer=True, help="epochs of warmup"),
+            Param("decay", 15, 5, 30, integer=True, help="epochs of annealing"),
+        ),
+        why=(
+            "ChainedScheduler multiplies: all its schedulers run from the first step on. When the "
+            "warmup is done, a third of the cosine is over."
+        ),
+        source=PAGE.format(name="ChainedScheduler"),
+    ),
+    Exhibit(
+        name="absolute_and_relative",
+        hall=_HALL,
+        title="ReduceLROnPlateau cuts my rate, and the next epoch it is back",
+        wrong=absolute_and_relative_wrong,
+        right=absolute_and_relative_right,
+        meant=absolute_and_relative_meant,
+        params=(
+            Param("warmup", 3, 1, 5, integer=True, help="epochs of warmup"),
+            Param("stalls_at", 6, 5, 15, integer=True, help="last epoch with a better loss"),
+        ),
+        why=(
+            "LambdaLR writes base_lr times its function, whatever the rate was. The plateau "
+            "scheduler multiplies what it finds. The one that writes wins at every step."
+        ),
+        source=PAGE.format(name="ReduceLROnPlateau"),
+    ),
+    Exhibit(
+        name="torn_warmup",
+        hall=_HALL,
+        title="My first update does nothing, and the loss jumps when the warmup ends",
+        wrong=torn_warmup_wrong,
+        right=torn_warmup_right,
+        meant=torn_warmup_meant,
+        params=(
+            Param("warmup", 8, 2, 10, integer=True, help="epochs of warmup"),
+            Param("epochs", 20, 12, 40, integer=True),
+        ),
+        why=(
+            "t / warmup is 0 at t = 0 and not yet 1 at the last warmup epoch, and a cosine counted "
+            "from the start of the run has long left 1."
+        ),
+        source=PAGE.format(name="LambdaLR"),
+    ),
+    Exhibit(
+        name="divided_by_hand",
+        hall=_HALL,
+        title="I divided lr by 10 for one epoch, and it stays ten times too small",
+        wrong=divided_by_hand_wrong,
+        right=divided_by_hand_right,
+        meant=divided_by_hand_meant,
+        params=(
+            Param("at", 3, 0, 9, integer=True, help="the epoch", must_be="non-negative"),
+            Param("T_max", 10, 10, 30, integer=True, help="also the length of the run"),
+        ),
+        why=(
+            "Most of torch's schedulers make the next rate from the present one in the optimizer. "
+            "What you write there by hand becomes part of every later rate."
+        ),
+        source=PAGE.format(name="CosineAnnealingLR"),
+    ),
+)

@@ -1,0 +1,161 @@
+"""Second hall: in which order to step, how often, and from which number counting starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.optim import SGD, lr_scheduler
+
+from ..params import Param
+from .exhibit import PAGE, Exhibit
+
+
+def wrong_order_wrong(step_size: int = 3, epochs: int = 9) -> Iterator[float]:
+    """Step the scheduler at the top of the loop."""
+    optimizer = SGD([torch.zeros(1)], lr=1.0)
+    scheduler = lr_scheduler.StepLR(optimizer, step_size, gamma=0.1)
+    for _ in range(epochs):
+        scheduler.step()  # wrong: the optimizer has not used this epoch's rate yet
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+
+
+def wrong_order_right(step_size: int = 3, epochs: int = 9) -> Iterator[float]:
+    """Use the rate, then move it."""
+    optimizer = SGD([torch.zeros(1)], lr=1.0)
+    scheduler = lr_scheduler.StepLR(optimizer, step_size, gamma=0.1)
+    for _ in range(epochs):
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        scheduler.step()
+
+
+def wrong_order_meant(step_size: int, epochs: int) -> np.ndarray:
+    """Return stairs of ``step_size`` epochs each."""
+    return 0.1 ** (np.arange(epochs) // step_size)
+
+
+def wrong_unit_wrong(step_size: int = 10, batches: int = 100, epochs: int = 3) -> Iterator[float]:
+    """Count step_size in epochs, and step once per batch."""
+    optimizer = SGD([torch.zeros(1)], lr=1.0)
+    scheduler = lr_scheduler.StepLR(optimizer, step_size, gamma=0.1)
+    for _ in range(epochs):
+        for _ in range(batches):
+            yield optimizer.param_groups[0]["lr"]
+            optimizer.step()
+            scheduler.step()  # wrong: one indentation too deep
+
+
+def wrong_unit_right(step_size: int = 10, batches: int = 100, epochs: int = 3) -> Iterator[float]:
+    """Step in the unit in which step_size is counted."""
+    optimizer = SGD([torch.zeros(1)], lr=1.0)
+    scheduler = lr_scheduler.StepLR(optimizer, step_size, gamma=0.1)
+    for _ in range(epochs):
+        for _ in range(batches):
+            yield optimizer.param_groups[0]["lr"]
+            optimizer.step()
+        scheduler.step()
+
+
+def wrong_unit_meant(step_size: int, batches: int, epochs: int) -> np.ndarray:
+    """Return one value per batch; it falls after every ``step_size`` epochs."""
+    return 0.1 ** (np.arange(epochs * batches) // (step_size * batches))
+
+
+def late_plateau_wrong(bad_epochs: int = 2, epochs: int = 12) -> Iterator[float]:
+    """Ask for a cut after so many bad epochs."""
+    optimizer = SGD([torch.zeros(1)], lr=1.0)
+    scheduler = lr_scheduler.ReduceLROnPlateau(
+        optimizer,
+        factor=0.1,
+        patience=bad_epochs,  # wrong: so many bad epochs are *forgiven*
+    )
+    for _ in range(epochs):
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        scheduler.step(0.5)  # a validation loss that never gets better
+
+
+def late_plateau_right(bad_epochs: int = 2, epochs: int = 12) -> Iterator[float]:
+    """Forgive one bad epoch fewer."""
+    optimizer = SGD([torch.zeros(1)], lr=1.0)
+    scheduler = lr_scheduler.ReduceLROnPlateau(
+        optimizer,
+        factor=0.1,
+        patience=bad_epochs - 1,
+    )
+    for _ in range(epochs):
+        yield optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        scheduler.step(0.5)  # a validation loss that never gets better
+
+
+def late_plateau_meant(bad_epochs: int, epochs: int) -> np.ndarray:
+    """Return 1 for the first epoch, which sets the mark, then a cut after ``bad_epochs`` each."""
+    cuts = np.maximum(np.arange(epochs) - 1, 0) // bad_epochs
+    # torch leaves the rate where it is once a cut would change it by less than 1e-8.
+    return np.maximum(0.1**cuts, 1e-8)
+
+
+_HALL = "Order and unit: when to step, and how often"
+
+EXHIBITS = (
+    Exhibit(
+        name="wrong_order",
+        hall=_HALL,
+        title="My rate drops one epoch early",
+        wrong=wrong_order_wrong,
+        right=wrong_order_right,
+        meant=wrong_order_meant,
+        params=(
+            Param("step_size", 3, 1, 8, integer=True, help="epochs between two drops"),
+            Param("epochs", 9, 2, 20, integer=True),
+        ),
+        why=(
+            "The scheduler moves on before the optimizer has used its first rate, so that value "
+            "is skipped and everything after it comes one epoch early."
+        ),
+        source="https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",
+        log=True,
+    ),
+    Exhibit(
+        name="wrong_unit",
+        hall=_HALL,
+        title="My rate is zero after one epoch",
+        wrong=wrong_unit_wrong,
+        right=wrong_unit_right,
+        meant=wrong_unit_meant,
+        params=(
+            Param("step_size", 10, 1, 20, integer=True, help="meant as epochs"),
+            Param("batches", 100, 1, 100, integer=True, help="per epoch"),
+            Param("epochs", 3, 1, 20, integer=True),
+        ),
+        why=(
+            "A scheduler counts its own steps and knows nothing of epochs. Called after every "
+            "batch, it drops every 10 batches instead of every 10 epochs."
+        ),
+        source=PAGE.format(name="StepLR"),
+        unit="batch",
+        log=True,
+    ),
+    Exhibit(
+        name="late_plateau",
+        hall=_HALL,
+        title="ReduceLROnPlateau acts one epoch late",
+        wrong=late_plateau_wrong,
+        right=late_plateau_right,
+        meant=late_plateau_meant,
+        params=(
+            Param("bad_epochs", 2, 1, 6, integer=True, help="after so many, the rate is to fall"),
+            Param("epochs", 12, 2, 20, integer=True),
+        ),
+        why=(
+            "patience is the number of bad epochs that are forgiven. The rate falls at the next "
+            "one: with patience=2, on the third."
+        ),
+        source=PAGE.format(name="ReduceLROnPlateau"),
+        log=True,
+    ),
+)

@@ -1,0 +1,238 @@
+"""What an exhibit is: wrong code, right code, the rates that were meant, and how to run them."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..params import Param, nearest
+from ..words import WORDS
+
+HEADER = """\
+from collections.abc import Callable, Iterator
+from math import cos, pi
+
+import torch
+from torch.optim import SGD, lr_scheduler
+"""
+"""All that the code of an exhibit needs; a test runs each piece after just these lines."""
+
+PAGE = "https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.{name}.html"
+
+# Filters of warnings belong to the whole process: two labs must not change them at once.
+_listening = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A knob with a few named settings.
+
+    Attributes:
+        name: the argument of the exhibit's functions.
+        options: what it may be; the first is the default.
+        help: one line for a tooltip.
+    """
+
+    name: str
+    options: tuple[str, ...]
+    help: str = ""
+
+    @property
+    def default(self) -> str:
+        """The first option."""
+        return self.options[0]
+
+    def check(self, value: object) -> str:
+        """Return ``value`` if it is one of the options, or raise a ValueError."""
+        if value not in self.options:
+            raise ValueError(f"{self.name} must be one of {self.options}, got {value!r}.")
+        return str(value)
+
+
+@dataclass(frozen=True, repr=False)
+class Code:
+    """Python source, coloured by a notebook; ``print`` shows it anywhere.
+
+    Attributes:
+        name: of the function.
+        text: its source, which is what runs.
+    """
+
+    name: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"Code({self.name})"
+
+    def _repr_markdown_(self) -> str:
+        return f"```python\n{self.text}```"
+
+
+@dataclass(frozen=True)
+class Showing:
+    """What one run of an exhibit did.
+
+    Attributes:
+        applied: shape ``(steps, curves)``: what the optimizer held at each update, as far as the
+            run came.
+        meant: the same shape, for the whole run.
+        warnings: what torch warned about, each once.
+        error: what torch raised, if the run was cut short.
+        unit: what one step is: "epoch", "batch", "update" or "comparison".
+        within: by how much two values may differ and still be called the same, relative to the
+            one meant. Schedulers multiply step by step, and round as they go.
+    """
+
+    applied: np.ndarray
+    meant: np.ndarray
+    warnings: tuple[str, ...]
+    error: Exception | None
+    unit: str
+    within: float
+
+    @property
+    def wrong_steps(self) -> np.ndarray:
+        """The steps, counted from 0, at which applied and meant differ or nothing was applied."""
+        limit = self.within * np.maximum(np.abs(self.meant), 1e-3 * np.abs(self.meant).max(axis=0))
+        same = np.zeros(len(self.meant), dtype=bool)
+        done = len(self.applied)
+        same[:done] = np.all(np.abs(self.applied - self.meant[:done]) <= limit[:done], axis=1)
+        return np.flatnonzero(~same)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every step applied what was meant, and torch raised nothing."""
+        return len(self.wrong_steps) == 0 and self.error is None
+
+    @property
+    def verdict(self) -> str:
+        """Where applied and meant part, in a sentence."""
+        wrong, steps = self.wrong_steps, len(self.meant)
+        units = WORDS[f"{self.unit}_plural"]
+        if len(wrong) == 0:
+            return WORDS["exhibit_agrees"].format(steps=steps, units=units)
+        return WORDS["exhibit_differs"].format(
+            count=len(wrong), steps=steps, units=units, unit=WORDS[self.unit], first=wrong[0]
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        """The verdict, and what torch had to say."""
+        said = [WORDS["torch_warns"].format(message=_first_words(text)) for text in self.warnings]
+        if self.error is not None:
+            kind = type(self.error).__name__
+            said.append(WORDS["torch_raises"].format(kind=kind, message=self.error))
+        return [self.verdict, *said]
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One way to get a schedule wrong.
+
+    Attributes:
+        name: a short identifier.
+        hall: what kind of mistake it is.
+        title: the symptom, as a reader would put it.
+        wrong, right: plain PyTorch, generators: they yield what the optimizer holds at each
+            update, a number or (for several curves) a tuple of numbers.
+        meant: an array or list of the same values, from a formula or written out; no torch.
+        params: the knobs, which all three take as keywords.
+        why: one or two sentences.
+        source: torch's page about it.
+        unit: what one step is.
+        curves: what is yielded.
+        log: whether the picture's axis is logarithmic.
+        within: how far applied and meant may be apart, relative to the latter.
+    """
+
+    name: str
+    hall: str
+    title: str
+    wrong: Callable[..., Iterator[Any]]
+    right: Callable[..., Iterator[Any]]
+    meant: Callable[..., Any]
+    params: tuple[Param | Choice, ...]
+    why: str
+    source: str
+    unit: str = "epoch"
+    curves: tuple[str, ...] = ("learning rate",)
+    log: bool = False
+    within: float = 1e-9
+
+    @property
+    def wrong_code(self) -> Code:
+        """The source of the wrong function."""
+        return Code(self.wrong.__name__, inspect.getsource(self.wrong))
+
+    @property
+    def right_code(self) -> Code:
+        """The source of the right function."""
+        return Code(self.right.__name__, inspect.getsource(self.right))
+
+    def run(self, *, mended: bool = False, **knobs: object) -> Showing:
+        """Run the wrong code, or the right one if ``mended``; knobs left out take their defaults.
+
+        What torch warns about and raises is part of the result.
+
+        Raises:
+            ValueError: for a knob that does not exist or cannot be so.
+
+        >>> from lrsched_kit import EXHIBITS
+        >>> EXHIBITS["wrong_order"].run(epochs=4, step_size=2).applied.ravel().round(3).tolist()
+        [1.0, 0.1, 0.1, 0.01]
+        >>> EXHIBITS["wrong_order"].run(mended=True).agrees
+        True
+        """
+        settings = self.complete(knobs)
+        meant = _column(list(self.meant(**settings)))
+        values: list[Any] = []
+        error = None
+        with _listening, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                values.extend((self.right if mended else self.wrong)(**settings))
+            except Exception as raised:  # a result, shown in words
+                error = raised
+        said = dict.fromkeys(str(warning.message) for warning in caught)
+        applied = _column(values) if values else np.empty((0, meant.shape[1]))
+        return Showing(applied, meant, tuple(said), error, self.unit, self.within)
+
+    def complete(self, knobs: Mapping[str, object]) -> dict[str, Any]:
+        """Return all knobs: the given ones checked, the others at their defaults."""
+        known = {param.name: param for param in self.params}
+        for name in knobs:
+            if name not in known:
+                raise ValueError(
+                    f"{self.name} has no knob {name!r}{nearest(name, known)}; "
+                    f"it takes {', '.join(known)}."
+                )
+        return {name: _within(p, knobs.get(name, p.default)) for name, p in known.items()}
+
+
+def _within(param: Param | Choice, value: object) -> Any:
+    """Check a knob: the mistakes are arranged within the ends of the sliders, not beyond them."""
+    checked = param.check(value)
+    if isinstance(param, Param) and not param.low <= checked <= param.high:
+        raise ValueError(
+            f"{param.name} must be between {param.low:g} and {param.high:g}, got {value!r}."
+        )
+    return checked
+
+
+def _column(values: list[Any]) -> np.ndarray:
+    """Return numbers or tuples as an array of shape ``(steps, curves)``."""
+    array = np.array(values, dtype=float)
+    return array[:, np.newaxis] if array.ndim == 1 else array
+
+
+def _first_words(message: str) -> str:
+    return message.split(" See more details")[0].strip()

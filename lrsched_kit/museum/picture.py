@@ -1,0 +1,110 @@
+"""What an exhibit looks like: the rate that was meant, pale, under the rate that was applied."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator
+
+from ..plotting import new_axes, stairs
+from ..style import dress, nice_ceiling, set_rate_scale
+from ..words import WORDS
+from .exhibit import Exhibit, Showing
+
+MEANT, WRONG, RIGHT = "#9fc3e3", "#c1440e", "#00694b"
+DASHES = ("-", (0, (3, 1.2)))  # of a first and a second curve
+LOG_DECADES = 12  # a logarithmic axis shows at most so many
+
+
+class ExhibitAxes:
+    """Axes with the artists of an exhibit, which live as long as the axes do.
+
+    Attributes:
+        artists: what moves between two showings; all else is background.
+    """
+
+    def __init__(self, ax: Axes) -> None:
+        self._ax = ax
+        self._meant = [ax.plot([], [], color=MEANT, ls=dash, lw=6)[0] for dash in DASHES]
+        self._applied = [ax.plot([], [], ls=dash, lw=2)[0] for dash in DASHES]
+        (self._end,) = ax.plot([], [], "x", color=WRONG, ms=10, mew=3, clip_on=False)
+        self.artists = (*self._meant, *self._applied, self._end)
+        self._frame: tuple | None = None
+
+    def show(self, exhibit: Exhibit, showing: Showing, *, mended: bool) -> bool:
+        """Draw a showing; say whether limits, labels or legend had to change."""
+        color = RIGHT if mended else WRONG
+        empty = (np.empty(0), np.empty(0))
+        for lines, values in ((self._meant, showing.meant), (self._applied, showing.applied)):
+            for line in lines:
+                line.set_data(*empty)
+            for line, column in zip(lines, values.T, strict=False):
+                line.set_data(*stairs(column))
+        for line in self._applied:
+            line.set_color(color)
+        done = len(showing.applied)
+        cut_short = showing.error is not None and done > 0
+        self._end.set_data([done] if cut_short else [], showing.applied[-1:, 0][:cut_short])
+        limits = _limits(np.concatenate([showing.meant, showing.applied]), log=exhibit.log)
+        frame = (exhibit.name, mended, len(showing.meant), limits)
+        if frame == self._frame:
+            return False
+        self._frame = frame
+        dress(self._ax, x=WORDS[exhibit.unit], y="\n".join(exhibit.curves))
+        set_rate_scale(self._ax, log=exhibit.log)
+        if exhibit.log:
+            self._ax.yaxis.set_major_locator(FixedLocator(_decades(*limits)))
+        self._ax.set_ylim(*limits)
+        self._ax.set_xlim(0, len(showing.meant))
+        self._ax.legend(
+            handles=[
+                Line2D([], [], color=MEANT, lw=6, label=WORDS["meant"]),
+                Line2D([], [], color=color, lw=2, label=WORDS[f"applied_{mended}"]),
+            ],
+            loc="lower left",
+            bbox_to_anchor=(-0.01, 0.98),
+            ncols=2,
+            frameon=False,
+        )
+        return True
+
+
+def plot_exhibit(
+    exhibit: Exhibit, ax: Axes | None = None, *, mended: bool = False, **knobs: object
+) -> Axes:
+    """Run an exhibit and draw what it applied over what was meant.
+
+    Args:
+        exhibit: from `EXHIBITS`.
+        ax: where to draw; None makes a small figure.
+        mended: whether the right code runs instead of the wrong.
+        **knobs: the exhibit's own; those left out take their defaults.
+
+    Returns:
+        The Axes; ``.figure`` is shown by a notebook as it is.
+
+    >>> from lrsched_kit import EXHIBITS
+    >>> plot_exhibit(EXHIBITS["wrong_unit"]).get_xlabel()
+    'batch'
+    """
+    ax = ax or new_axes(size=(4.8, 2.0))[0]
+    ExhibitAxes(ax).show(exhibit, exhibit.run(mended=mended, **knobs), mended=mended)
+    return ax
+
+
+def _limits(values: np.ndarray, *, log: bool) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    if not log:
+        return (-nice_ceiling(-1.04 * low) if low < 0 else 0.0), nice_ceiling(1.04 * high)
+    top = math.ceil(math.log10(high) - 1e-9)
+    bottom = math.floor(math.log10(values[values > 0].min()) + 1e-9)
+    return 10.0 ** min(max(bottom, top - LOG_DECADES), top - 1) * 0.6, 10.0**top * 1.7
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Return at most six powers of ten between two limits, the highest among them."""
+    top, bottom = math.floor(math.log10(high)), math.ceil(math.log10(low))
+    return [10.0**power for power in range(top, bottom - 1, -math.ceil((top - bottom + 1) / 6))]
