@@ -15,7 +15,7 @@ from ..live import WIDTH, LiveFigure
 from ..museum import EXHIBITS, HEADER, Choice, Exhibit, ExhibitAxes, Showing, get_exhibit
 from ..params import Param
 from ..words import WORDS
-from .controls import button_row, make_slider, read_slider, slider_grid
+from .controls import button_row, make_slider, read, slider_grid
 from .core import Lab, Work
 
 CHANGED = "background: #fbe3b5"  # a line of code that the other version has not
@@ -223,7 +223,7 @@ def _read_knob(param: Param | Choice, knob: widgets.Widget, start: Any) -> Any:
     if isinstance(param, Choice):
         return knob.value
     # The last notch of a logarithmic slider may lie a little beyond its end.
-    return min(max(read_slider(knob, start), param.low), param.high)
+    return min(max(read(knob, start), param.low), param.high)
 
 
 def _button(name: str, tooltip: str) -> widgets.Button:

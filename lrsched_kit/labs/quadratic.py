@@ -13,7 +13,7 @@ import numpy as np
 from ..schedules import Param, nearest, trace_lr
 from ..theory import NoisyQuadratic
 from ..words import WORDS
-from .controls import button_row, make_slider, read_slider, slider_grid
+from .controls import button_row, make_slider, read, slider_grid
 from .core import Lab, Work
 from .quadratic_picture import QuadraticPicture, Walk
 
@@ -207,7 +207,7 @@ class QuadraticLab(Lab[QuadraticRequest]):
 
     def _request(self, *, again: bool) -> QuadraticRequest:
         self._seed += again
-        values = {k.name: read_slider(self.controls[k.name], self._start[k.name]) for k in KNOBS}
+        values = {k.name: read(self.controls[k.name], self._start[k.name]) for k in KNOBS}
         values["steps"] = int(values["steps"])
         return QuadraticRequest(self.controls["schedule"].value, **values, seed=self._seed)
 
