@@ -61,7 +61,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "smooth_help": "weight of the past in the average: 0 is no smoothing",
         "stop_factor_help": "the test is cut when the smoothed loss is so many times its lowest",
         "test_seed_help": "of the range test: initial weights and batch order",
-        "then": "then",
+        "then": "then train with",
         "then_help": "the schedule of the training at each pick",
         # the noisy quadratic
         "step": "step",

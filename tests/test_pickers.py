@@ -7,6 +7,7 @@ from torch import nn
 from lrsched_kit import (
     CNN,
     MODELS,
+    RangeTestLab,
     ScheduleLab,
     SimpleNet,
     SweepLab,
@@ -176,3 +177,12 @@ def test_they_are_told_in_words_and_the_run_before_stays():
 def test_they_are_refused_when_the_lab_is_made():
     with pytest.raises(ValueError, match="eta_min must be at most base_lr"):
         ScheduleLab("CosineAnnealingLR", base_lr=0.001, eta_min=0.01, **QUICK)
+
+
+def test_a_range_test_has_the_same_menus():
+    lab = RangeTestLab(steps=40, **QUICK)
+    lab.controls["model"].value = "LSTM"
+    lab.controls["optimizer"].value = "adam"
+    assert lab.wait(60)
+    assert lab.histories
+    lab.close()

@@ -13,7 +13,7 @@ from lrsched_kit import (
     toy_regression,
     train,
 )
-from lrsched_kit.labs import range_work
+from lrsched_kit.fleet import Fleet
 
 QUICK = {"epochs": 1, "seeds": 2, "steps": 100}
 
@@ -41,7 +41,7 @@ def same(a, b):
 def test_it_has_a_control_for_each_setting():
     lab = RangeTestLab(**QUICK)
     sliders = ["low", "high", "steps", "smooth", "stop_factor", "seed"]
-    assert list(lab.controls) == [*sliders, "optimizer", "schedule", "run", "reset"]
+    assert list(lab.controls) == ["model", "optimizer", "schedule", *sliders, "run", "reset"]
     lab.close()
 
 
@@ -126,8 +126,8 @@ def test_stop_ends_the_training_and_run_does_it_again(lab, monkeypatch):
         assert should_stop()
         return original(fleet, *args, should_stop=should_stop, **options)
 
-    original = range_work.Fleet.train
-    monkeypatch.setattr(range_work.Fleet, "train", stopping_at_once)
+    original = Fleet.train
+    monkeypatch.setattr(Fleet, "train", stopping_at_once)
     lab.controls["seed"].value = 4
     assert lab.wait(60)
     assert lab.summary.endswith("Stopped after epoch 0 of 1.")

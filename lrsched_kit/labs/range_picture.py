@@ -20,12 +20,12 @@ from ..words import WORDS
 class RangePicture:
     """The live picture: one set of artists for its lifetime."""
 
-    def __init__(self, loss_label: str, epochs: int) -> None:
+    def __init__(self, epochs: int) -> None:
         figure = Figure(figsize=(7.9, 3.5), dpi=120)
         figure.subplots_adjust(left=0.075, right=0.98, top=0.92, bottom=0.145, wspace=0.22)
-        test_ax, self._ax = figure.subplots(1, 2)
-        self._range = RangeArtists(test_ax, loss_label)
-        dress(self._ax, x=WORDS["epoch"], y=loss_label, title=WORDS["trained_title"])
+        self._test_ax, self._ax = figure.subplots(1, 2)
+        self._range = RangeArtists(self._test_ax, "")
+        dress(self._ax, x=WORDS["epoch"], y="", title=WORDS["trained_title"])
         self._ax.set_xlim(0, epochs)
         self._epochs = np.arange(1, epochs + 1)
         self._curves = {}
@@ -56,10 +56,17 @@ class RangePicture:
         self._live.describe(text)
 
     def show(
-        self, test: RangeTest, histories: Mapping[str, list[History]], *, crisp: bool = False
+        self,
+        test: RangeTest,
+        histories: Mapping[str, list[History]],
+        loss_label: str,
+        *,
+        crisp: bool = False,
     ) -> None:
         """Draw a test and the training at its picks, which may be unfinished or missing."""
-        changed = self._range.show(test)
+        changed = self._range.show(test) or loss_label != self._ax.get_ylabel()
+        for ax in (self._test_ax, self._ax):
+            ax.set_ylabel(loss_label)
         heights = [np.empty(0)]
         for name, (band, line) in self._curves.items():
             runs = histories.get(name, [])

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
-import ipywidgets as widgets
 from torch import nn
 
-from ..data import Dataset, load_digits
-from ..models import MLP
-from ..optimizers import RULES, get_rule
+from ..data import Dataset
 from ..range_test import RangeTest
 from ..schedules import Param, check_number
 from ..training import History
 from ..words import WORDS
-from .controls import button_row, make_buttons, make_slider, read, slider_grid
-from .core import Lab
+from .controls import button_row, make_buttons, make_menu, make_slider, read, slider_grid
 from .range_work import RangeRequest, RangeWork
+from .subjects import TrainingLab, make_pickers, make_subjects
 
 KNOBS = (
     Param("low", 1e-5, 1e-7, 1e-2, log=True, help=WORDS["low_help"]),
@@ -29,7 +26,7 @@ KNOBS = (
 SCHEDULES = ("Constant", "CosineAnnealingLR")  # what may follow at each pick
 
 
-class RangeTestLab(Lab[RangeRequest]):
+class RangeTestLab(TrainingLab[RangeRequest]):
     """A range test under sliders, and what training makes of each rate that it suggests.
 
     Moving a control runs the test again and marks its three picks; then a fleet trains at each
@@ -37,11 +34,8 @@ class RangeTestLab(Lab[RangeRequest]):
 
     Args:
         low, high, steps, smooth, stop_factor, seed: where the sliders start: see `lr_range_test`.
-        optimizer: where its menu starts: "sgd", "momentum", "adam" or "adamw".
+        make_model, data, optimizer, batch_size: as for `ScheduleLab`.
         schedule: of the training at each pick, "Constant" or "CosineAnnealingLR", likewise.
-        data: default `load_digits()`.
-        make_model: called for each seed.
-        batch_size: rows per update, in the test and in training.
         epochs: how long to train at each pick.
         seeds: how many seeds to train on.
 
@@ -65,38 +59,36 @@ class RangeTestLab(Lab[RangeRequest]):
         optimizer: str = "momentum",
         schedule: str = SCHEDULES[0],
         data: Dataset | None = None,
-        make_model: Callable[[], nn.Module] = MLP,
-        batch_size: int = 16,
+        make_model: Callable[[], nn.Module] | None = None,
+        batch_size: int | None = None,
         epochs: int = 10,
         seeds: int = 5,
         **settings: float,
     ) -> None:
         start = _start(settings)
-        get_rule(optimizer)
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}.")
+        subjects = make_subjects(make_model, data, batch_size, seeds)
+        menus = make_pickers(subjects, optimizer)
+        menus["schedule"] = make_menu("then", SCHEDULES, schedule)
         sliders = {param.name: make_slider(param, start[param.name]) for param in KNOBS}
         sliders["low"].readout_format = ".2e"
-        menus = {
-            "optimizer": _menu("optimizer", RULES, optimizer),
-            "schedule": _menu("then", SCHEDULES, schedule),
-        }
         buttons = make_buttons(("run", "reset"))
         self._work: RangeWork = RangeWork(
-            make_model,
-            load_digits() if data is None else data,
-            batch_size=int(check_number("batch_size", batch_size, integer=True)),
+            subjects,
+            menus["model"].value,
             epochs=int(check_number("epochs", epochs, integer=True)),
-            seeds=int(check_number("seeds", seeds, integer=True)),
             test_seeds=range(sliders["seed"].max + 1),
         )
         super().__init__(
-            self._work,
-            {**start, "optimizer": optimizer, "schedule": schedule},
-            {**sliders, **menus, **buttons},
-            [
+            subjects,
+            work=self._work,
+            start={key: menu.value for key, menu in menus.items()} | start,
+            controls={**menus, **sliders, **buttons},
+            rows=[
+                button_row(list(menus.values())),
                 slider_grid(list(sliders.values())),
-                button_row([*menus.values(), *buttons.values(), self._work.progress]),
+                button_row([*buttons.values(), self._work.progress]),
                 self._work.picture.image,
                 self._work.text,
             ],
@@ -117,10 +109,9 @@ class RangeTestLab(Lab[RangeRequest]):
         return "RangeTestLab()"
 
     def _request(self, *, again: bool) -> RangeRequest:
-        settings = {p.name: read(self.controls[p.name], self._start[p.name]) for p in KNOBS}
-        return RangeRequest(
-            settings, self.controls["optimizer"].value, self.controls["schedule"].value
-        )
+        values = {name: read(self.controls[name], start) for name, start in self._start.items()}
+        menus = {name: values.pop(name) for name in ("model", "optimizer", "schedule")}
+        return RangeRequest(values, **menus)
 
 
 def _start(given: Mapping[str, float]) -> dict[str, float]:
@@ -136,14 +127,3 @@ def _start(given: Mapping[str, float]) -> dict[str, float]:
                 f"{name} must be between {param.low:g} and {param.high:g}, got {given[name]!r}."
             )
     return start
-
-
-def _menu(word: str, options: Iterable[str], value: str) -> widgets.Dropdown:
-    return widgets.Dropdown(
-        options=list(options),
-        value=value,
-        description=WORDS[word],
-        tooltip=WORDS[f"{word}_help"],
-        style={"description_width": "76px"},
-        layout=widgets.Layout(width="214px"),
-    )

@@ -8,10 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from torch import nn
 
-from ..data import Dataset
-from ..fleet import Fleet, Run
+from ..fleet import Run
 from ..models import seeded
 from ..optimizers import make_optimizer
 from ..range_test import RangeTest, run_range_test
@@ -21,6 +19,7 @@ from ..words import WORDS
 from .core import Work
 from .range_picture import RangePicture
 from .schedule_work import FRAME_SECONDS
+from .subjects import Subject
 from .verdict import loss_lines
 
 
@@ -29,6 +28,7 @@ class RangeRequest:
     """What the controls say: the settings of the test, then those of the training."""
 
     settings: Mapping[str, float]
+    model: str
     optimizer: str
     schedule: str
 
@@ -44,22 +44,15 @@ class RangeWork(Work[RangeRequest]):
     picture: RangePicture
 
     def __init__(
-        self,
-        make_model: Callable[[], nn.Module],
-        data: Dataset,
-        *,
-        batch_size: int,
-        epochs: int,
-        seeds: int,
-        test_seeds: range,
+        self, subjects: Mapping[str, Subject], model: str, *, epochs: int, test_seeds: range
     ) -> None:
-        loss_label = WORDS["cross_entropy" if data.is_classification else "squared_error"]
-        super().__init__(RangePicture(loss_label, epochs))
-        self._data, self._batch_size = data, batch_size
-        self._epochs, self._seeds = epochs, seeds
+        super().__init__(RangePicture(epochs))
+        self._subjects, self._epochs = subjects, epochs
         # Made here, where the cell runs: making models touches the process's random numbers.
-        self._fleet = Fleet(make_model, data, range(seeds))
-        self._models = {seed: seeded(make_model, seed) for seed in test_seeds}
+        _ = subjects[model].fleet
+        self._models = {
+            (model, seed): seeded(subjects[model].make_model, seed) for seed in test_seeds
+        }
         self.test: RangeTest | None = None
         self.histories: dict[str, list[History]] = {}
 
@@ -72,7 +65,7 @@ class RangeWork(Work[RangeRequest]):
         self.set_running(True)
         test = self._test(request, ended)
         self.say(_test_lines(test))
-        self.picture.show(test, {})
+        self._draw(request, test, {})
         picks = {name: rate for name, rate in test.picks.items() if np.isfinite(rate)}
         histories = self._train(picks, request, test, ended) if picks and not ended() else {}
         if not ended():
@@ -81,16 +74,30 @@ class RangeWork(Work[RangeRequest]):
         if stale():
             return
         self.say([*_test_lines(test), *self._trained_lines(request, histories)])
-        self.picture.show(test, histories, crisp=True)
+        self._draw(request, test, histories, crisp=True)
+
+    def _draw(
+        self,
+        request: RangeRequest,
+        test: RangeTest,
+        histories: dict[str, list[History]],
+        *,
+        crisp: bool = False,
+    ) -> None:
+        label = self._subjects[request.model].loss_label
+        self.picture.show(test, histories, label, crisp=crisp)
 
     def _test(self, request: RangeRequest, ended: Callable[[], bool]) -> RangeTest:
-        settings = dict(request.settings)
-        model = copy.deepcopy(self._models[int(settings["seed"])])
+        settings, subject = dict(request.settings), self._subjects[request.model]
+        key = request.model, int(settings["seed"])
+        if key not in self._models:
+            self._models[key] = seeded(subject.make_model, key[1])
+        model = copy.deepcopy(self._models[key])
         return run_range_test(
             model,
-            self._data,
+            subject.data,
             make_optimizer(request.optimizer, model.parameters(), settings["low"]),
-            batch_size=self._batch_size,
+            batch_size=subject.batch_size,
             should_stop=ended,
             **settings,
         )
@@ -102,15 +109,16 @@ class RangeWork(Work[RangeRequest]):
         test: RangeTest,
         ended: Callable[[], bool],
     ) -> dict[str, list[History]]:
+        subject = self._subjects[request.model]
         params = {"T_max": self._epochs} if request.schedule == "CosineAnnealingLR" else {}
         runs = [
             Run(request.schedule, params, rate, request.optimizer, seed)
             for rate in picks.values()
-            for seed in range(self._seeds)
+            for seed in range(subject.seeds)
         ]
 
         def by_pick(histories: list[History]) -> dict[str, list[History]]:
-            n = self._seeds
+            n = subject.seeds
             return {name: histories[i * n : (i + 1) * n] for i, name in enumerate(picks)}
 
         last_frame = time.monotonic()
@@ -120,14 +128,14 @@ class RangeWork(Work[RangeRequest]):
             if ended() or time.monotonic() - last_frame < FRAME_SECONDS:
                 return
             last_frame = time.monotonic()
-            self.picture.show(test, by_pick(histories))
+            self._draw(request, test, by_pick(histories))
             self.progress.value = (epoch + 1) / self._epochs
 
         return by_pick(
-            self._fleet.train(
+            subject.fleet.train(
                 runs,
                 epochs=self._epochs,
-                batch_size=self._batch_size,
+                batch_size=subject.batch_size,
                 on_epoch=on_epoch,
                 should_stop=ended,
             )
