@@ -164,7 +164,7 @@ def test_an_error_is_shown_and_raised(lab, monkeypatch):
     def fail(*args, **options):
         raise RuntimeError("no more")
 
-    monkeypatch.setattr(range_work, "run_range_test", fail)
+    monkeypatch.setattr("lrsched_kit.labs.range_work.run_range_test", fail)
     lab.controls["seed"].value = 1
     with pytest.raises(RuntimeError, match="no more"):
         lab.wait(60)
