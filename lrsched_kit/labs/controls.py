@@ -22,7 +22,7 @@ def make_slider(param: Param, value: float) -> widgets.Widget:
     common = {
         "description": param.name,
         "tooltip": param.help,
-        "style": {"description_width": "76px"},
+        "style": {"description_width": f"{max(76, 7 * len(param.name))}px"},
         "layout": widgets.Layout(width="auto", min_width="0"),
     }
     low, high = min(param.low, value), max(param.high, value)
@@ -79,7 +79,7 @@ def make_menu(name: str, options: Iterable[str], value: str) -> widgets.Dropdown
         tooltip=WORDS[f"{name}_help"],
         disabled=len(options) < 2,
         style={"description_width": "initial"},
-        layout=widgets.Layout(width="auto"),
+        layout=widgets.Layout(width="auto", margin="2px 14px 2px 2px"),
     )
 
 

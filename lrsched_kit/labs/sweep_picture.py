@@ -20,18 +20,18 @@ class SweepPicture:
     """
 
     def __init__(self, sweep: Sweep) -> None:
-        figure = Figure(figsize=(7.9, 4.1), dpi=120)
+        figure = Figure(figsize=(7.9, 4.3), dpi=120)
         columns = figure.add_gridspec(
             1, 2, width_ratios=(1.38, 1), left=0.072, right=0.98, top=0.84, bottom=0.12, wspace=0.38
         )
-        right = columns[1].subgridspec(2, 1, hspace=0.5)
+        right = columns[1].subgridspec(2, 1, hspace=0.72)
         map_ax = figure.add_subplot(columns[0])
         rate_ax, loss_ax = (figure.add_subplot(right[row]) for row in range(2))
         self._map = HeatMap(map_ax, sweep.grid)
         lines = WORDS["mean_final_loss"], f"{WORDS['best']}; {WORDS['marked']}"
         map_ax.set_title("\n".join(lines), fontsize="medium", loc="left")
         titles = (WORDS["rate_applied"], WORDS["loss_title"])
-        self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.62, 0.9), ticks=6)
+        self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.62, 0.905), ticks=6)
         for ax in (rate_ax, loss_ax):
             ax.yaxis.set_label_coords(-0.2, 0.5)
         self._live = LiveFigure(figure, [*self._map.artists, *self._panels.artists])
