@@ -37,7 +37,7 @@ from .theory_plots import plot_expected
 from .training import History, batches, evaluate, train
 
 if TYPE_CHECKING:
-    from .labs import ExhibitLab, QuadraticLab, RangeTestLab, ScheduleLab, SweepLab
+    from .labs import ComposerLab, ExhibitLab, QuadraticLab, RangeTestLab, ScheduleLab, SweepLab
 
 __all__ = [
     "BASICS",
@@ -49,6 +49,7 @@ __all__ = [
     "MODELS",
     "SCHEDULES",
     "Comparison",
+    "ComposerLab",
     "Dataset",
     "Exhibit",
     "ExhibitLab",
