@@ -48,7 +48,7 @@ def compose(phases: Iterable[Phase], *, steps_per_epoch: int = 1) -> Schedule:
     >>> trace_lr(row, base_lr=1.0, steps=5)
     Traceback (most recent call last):
     ...
-    ValueError: phases must be no longer than the run (5 steps), got 6: 2 + 4.
+    ValueError: phases must be no longer than the run (5 epochs), got 6: 2 + 4.
     """
     phases, per_epoch = _checked(phases, steps_per_epoch)
     facts = {"phases": phases, "per_epoch": per_epoch}
@@ -117,9 +117,8 @@ def _longer_than_the_run(
     lengths = [phase.length for phase in phases]
     if sum(lengths) * per_epoch <= total_steps:
         return None
-    unit = "steps" if per_epoch == 1 else "epochs"
     return (
-        f"phases must be no longer than the run ({total_steps / per_epoch:g} {unit}), "
+        f"phases must be no longer than the run ({total_steps / per_epoch:g} epochs), "
         f"got {sum(lengths)}: {' + '.join(map(str, lengths))}."
     )
 

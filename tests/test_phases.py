@@ -180,7 +180,7 @@ def test_what_comes_after_the_last_phase_is_its_own_scheduler_going_on():
         (lambda: compose(WSD, steps_per_epoch=0), "steps_per_epoch must be a positive integer"),
         (
             lambda: trace_lr(compose(WSD), base_lr=1, steps=9),
-            r"phases must be no longer than the run \(9 steps\), got 10: 2 \+ 5 \+ 3\.",
+            r"phases must be no longer than the run \(9 epochs\), got 10: 2 \+ 5 \+ 3\.",
         ),
         (
             lambda: train_many(

@@ -84,6 +84,8 @@ class ComposerLab(TrainingLab[LabRequest]):
             "base_lr": first_base_lr(base_lr, subjects, optimizer),
             "epochs": EPOCHS.check(total if epochs is None else epochs),
         }
+        whole = compose(self._first)
+        whole.check({}, base_lr=start["base_lr"], total_steps=start["epochs"])
         sliders = {param.name: make_slider(param, start[param.name]) for param in (BASE_LR, EPOCHS)}
         spare = [SPARE] * (MAX_PHASES - len(self._first))
         pairs: dict[str, widgets.Widget] = {}
@@ -91,7 +93,7 @@ class ComposerLab(TrainingLab[LabRequest]):
             pairs |= _make_pair(number, phase)
         start |= {key: widget.value for key, widget in pairs.items()}
         buttons = make_buttons(("run", "add", "remove", "reset", "log", "code"))
-        self._work: ComposerWork = ComposerWork(compose(self._first), subjects, start)
+        self._work: ComposerWork = ComposerWork(whole, subjects, start)
         self._code = widgets.HTML(layout=widgets.Layout(display="none"))
         self._columns = [
             widgets.VBox([pairs[f"phase_{number}"], pairs[f"length_{number}"]])
