@@ -18,6 +18,7 @@ from .heatmap import plot_heat_map
 from .models import CNN, LSTM, MLP, MODELS, SimpleNet, Transformer, seeded
 from .museum import EXHIBITS, Exhibit, plot_exhibit
 from .optimizers import make_optimizer
+from .phases import Phase, boundaries, find_jumps
 from .plotting import plot_finals, plot_histories, plot_rates
 from .range_plot import plot_range_test
 from .schedules import (
@@ -30,12 +31,13 @@ from .schedules import (
     trace_lr,
     trace_momentum,
 )
+from .sequences import compose
 from .theory import NoisyQuadratic, noise_floor
 from .theory_plots import plot_expected
 from .training import History, batches, evaluate, train
 
 if TYPE_CHECKING:
-    from .labs import ExhibitLab, QuadraticLab, RangeTestLab, ScheduleLab, SweepLab
+    from .labs import ComposerLab, ExhibitLab, QuadraticLab, RangeTestLab, ScheduleLab, SweepLab
 
 __all__ = [
     "BASICS",
@@ -47,12 +49,14 @@ __all__ = [
     "MODELS",
     "SCHEDULES",
     "Comparison",
+    "ComposerLab",
     "Dataset",
     "Exhibit",
     "ExhibitLab",
     "History",
     "NoisyQuadratic",
     "Param",
+    "Phase",
     "QuadraticLab",
     "RangeTest",
     "RangeTestLab",
@@ -64,9 +68,12 @@ __all__ = [
     "SweepLab",
     "Transformer",
     "batches",
+    "boundaries",
     "check",
     "compare",
+    "compose",
     "evaluate",
+    "find_jumps",
     "get_schedule",
     "load_digits",
     "lr_range_test",

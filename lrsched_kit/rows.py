@@ -47,6 +47,8 @@ class Schedule:
         moves_momentum: whether it moves the optimizer's momentum (or beta1) as well.
         refuse: ``refuse(base_lr=, total_steps=, **params)`` says in words which values do not go
             together, or returns None.
+        code: ``code(base_lr=, total_steps=)`` returns the functions to define, and the lines that
+            make ``scheduler``, where `make` is nothing that "Show code" can print.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Schedule:
     step_every: str = "epoch"
     moves_momentum: bool = False
     refuse: Callable[..., str | None] | None = None
+    code: Callable[..., tuple[str, str]] | None = None
 
     @property
     def metric_driven(self) -> bool:

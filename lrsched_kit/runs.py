@@ -12,7 +12,7 @@ from torch import Tensor
 from .batched import Stack, losses
 from .data import Dataset
 from .optimizers import get_rule, make_optimizer, momentum_of
-from .schedules import get_schedule
+from .schedules import Schedule, get_schedule
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Run:
     """One training run of a fleet.
 
     Attributes:
-        schedule: a name in `SCHEDULES`.
+        schedule: a name in `SCHEDULES`, or a row of one's own.
         params: the schedule's own; those left out take the row's defaults.
         base_lr: the optimizer's initial rate.
         optimizer: ``"sgd"``, ``"momentum"``, ``"adam"`` or ``"adamw"``: see `make_optimizer`.
@@ -29,7 +29,7 @@ class Run:
         step_every: ``"epoch"`` or ``"batch"``; None: as `train_many` is told for all runs.
     """
 
-    schedule: str
+    schedule: str | Schedule
     params: Mapping[str, float] = field(default_factory=dict)
     base_lr: float = 0.1
     optimizer: str = "momentum"

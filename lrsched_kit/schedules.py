@@ -48,8 +48,8 @@ BASICS = ("Constant", "StepLR", "ExponentialLR", "CosineAnnealingLR", "ReduceLRO
 """The five that the first lessons teach, in their order."""
 
 
-def get_schedule(name: str) -> Schedule:
-    """Return the row called ``name``.
+def get_schedule(name: str | Schedule) -> Schedule:
+    """Return the row called ``name``; a row of one's own is returned as it is.
 
     Raises:
         ValueError: for an unknown name, with the nearest one and the list.
@@ -59,6 +59,8 @@ def get_schedule(name: str) -> Schedule:
     ...
     ValueError: name must be a known schedule (did you mean 'StepLR'?), got 'StepLr'; known are ...
     """
+    if isinstance(name, Schedule):
+        return name
     if not isinstance(name, str) or name not in SCHEDULES:
         raise ValueError(
             f"name must be a known schedule{nearest(str(name), SCHEDULES)}, got {name!r}; "
@@ -68,7 +70,7 @@ def get_schedule(name: str) -> Schedule:
 
 
 def trace_lr(
-    name: str,
+    name: str | Schedule,
     *,
     base_lr: float,
     steps: int,
@@ -78,7 +80,7 @@ def trace_lr(
     """Step the real torch scheduler on a dummy parameter and note each rate it applies.
 
     Args:
-        name: a row of `SCHEDULES`.
+        name: of a row of `SCHEDULES`, or a row of one's own.
         base_lr: the optimizer's initial rate.
         steps: how many scheduler steps (epochs or batches, as you like to read it).
         metrics: for metric-driven rows: ``metrics[t]`` is reported after step t. Others need none.
@@ -100,7 +102,7 @@ def trace_lr(
 
 
 def trace_momentum(
-    name: str,
+    name: str | Schedule,
     *,
     base_lr: float,
     steps: int,
@@ -127,7 +129,7 @@ def trace_momentum(
 
 
 def _applied(
-    name: str,
+    name: str | Schedule,
     *,
     base_lr: float,
     steps: int,
@@ -138,12 +140,12 @@ def _applied(
     schedule = get_schedule(name)
     base_lr = check_number("base_lr", base_lr)
     steps = int(check_number("steps", steps, integer=True))
-    reports = _check_metrics(name, metrics, steps) if schedule.metric_driven else None
+    reports = _check_metrics(schedule.name, metrics, steps) if schedule.metric_driven else None
     optimizer = SGD([torch.zeros((), requires_grad=True)], lr=base_lr, momentum=0.9)
     scheduler: Any = schedule.build(optimizer, total_steps=steps, **params)
+    optimizer.step()  # torch warns of a scheduler whose optimizer has never stepped
     for t in range(steps):
         yield optimizer.param_groups[0]
-        optimizer.step()
         scheduler.step(*([] if reports is None else [reports[t]]))
 
 

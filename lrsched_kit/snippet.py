@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Mapping
 
 from torch import nn
@@ -69,15 +70,18 @@ def training_script(
     step_every = step_every or schedule.step_every
     steps = math.ceil(len(data.x_train) / batch_size)
     total_steps = epochs * (steps if step_every == "batch" else 1)
-    definition, call = _scheduler(schedule, params, total_steps)
+    definition, call = _scheduler(schedule, params, base_lr, total_steps)
     step = f"scheduler.step({'val_loss' if schedule.metric_driven else ''})\n" if call else ""
     name = getattr(make_model, "__name__", "")
     model = name if name.isidentifier() else "Model"
     own_model = not getattr(make_model, "__module__", "").startswith(__package__)
     names = sorted({data.source.split("(")[0], *([] if own_model else [model])} - {""})
-    imports = ["import torch"]
-    if definition:
-        imports.append("from torch.optim import Optimizer, lr_scheduler")
+    imports = [*(["import math", ""] if "math." in definition else []), "import torch"]
+    # "(?<!\.)": not as the end of a longer name, such as torch.optim.lr_scheduler.
+    torch_names = ("Optimizer", "lr_scheduler")
+    used = [n for n in torch_names if re.search(rf"(?<!\.)\b{n}\b", definition + call)]
+    if used:
+        imports.append(f"from torch.optim import {', '.join(used)}")
     if names:
         imports += ["", f"from lrsched_kit import {', '.join(names)}"]
     if own_model:
@@ -100,11 +104,14 @@ def training_script(
 
 
 def _scheduler(
-    schedule: Schedule, params: Mapping[str, float], total_steps: int
+    schedule: Schedule, params: Mapping[str, float], base_lr: float, total_steps: int
 ) -> tuple[str, str]:
-    """Return what has to be defined, and the line that makes the scheduler."""
+    """Return what has to be defined, and the lines that make the scheduler."""
     if schedule.name == "Constant":
         return "", ""
+    if schedule.code is not None:
+        functions, lines = schedule.code(base_lr=base_lr, total_steps=total_steps)
+        return f"\n{functions}\n\n" if functions else "", f"{lines}\n"
     make = schedule.make
     given = schedule.arguments(params, total_steps)
     arguments = ", ".join(["optimizer", *(f"{name}={value!r}" for name, value in given.items())])

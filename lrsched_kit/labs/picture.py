@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import ipywidgets as widgets
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -159,7 +160,11 @@ class LabPicture:
         self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.082, 0.845))
         for ax in (rate_ax, loss_ax):  # tick labels of any length fit beside
             ax.yaxis.set_label_coords(-0.155, 0.5)
-        self._live = LiveFigure(figure, self._panels.artists)
+        self._live = LiveFigure(figure, [*self._panels.artists, *self._marks(rate_ax)])
+
+    def _marks(self, rate_ax: Axes) -> list[Artist]:
+        """Make what else moves."""
+        return []
 
     @property
     def image(self) -> widgets.Image:

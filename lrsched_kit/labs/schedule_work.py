@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -63,18 +63,19 @@ class LabWork(Work[LabRequest]):
     """
 
     picture: LabPicture
+    make_picture: type[LabPicture] = LabPicture
 
     def __init__(
         self, schedule: Schedule, subjects: Mapping[str, Subject], start: Mapping[str, Any]
     ) -> None:
         by_metric = schedule.metric_driven
         title = WORDS["rate_title_by_metric" if by_metric else "rate_title"]
-        super().__init__(LabPicture(title))
+        super().__init__(self.make_picture(title))
         self._schedule, self._subjects, self._start = schedule, subjects, start
         _ = subjects[start["model"]].fleet  # found fit now, where the cell runs
         self.result: LabResult | None = None
         self._shown: LabResult | None = None  # complete or stopped
-        self._constants: tuple[Setting | None, list[History]] = None, []
+        self._constants: tuple[Any, list[History]] = None, []  # what they depend on, and they
 
     def __call__(self, request: LabRequest, stale: Callable[[], bool]) -> None:
         """Train if the setting is new, and draw; give up as soon as ``stale()``."""
@@ -83,6 +84,7 @@ class LabWork(Work[LabRequest]):
             try:
                 planned = self.plan(request.setting)
             except ValueError as error:  # values that do not go together: no error of the lab's
+                self.set_running(False)  # what was running has been given up
                 self.say([WORDS["refused"].format(error=error)])
                 return
             self._shown = None
@@ -118,18 +120,18 @@ class LabWork(Work[LabRequest]):
         if self._schedule.metric_driven:
             self._schedule.check(setting.params, base_lr=rate, total_steps=steps)
             return None
-        return trace_lr(self._name, base_lr=rate, steps=steps, **setting.params)
+        return trace_lr(self._schedule, base_lr=rate, steps=steps, **setting.params)
 
     def _train(
         self, request: LabRequest, planned: np.ndarray | None, stale: Callable[[], bool]
     ) -> LabResult:
         setting = request.setting
         subject = self._subjects[setting.model]
-        key = replace(setting, params={}, step_every="")
+        key = setting.model, setting.optimizer, setting.base_lr, setting.epochs
         use_known = self._constants[0] == key and not request.again
         known = {"Constant": self._constants[1]} if use_known else {}
-        settings = {self._name: setting.params, "Constant": {}}
-        labels = [label for label in settings if label not in known]
+        schedules = {self._name: (self._schedule, setting.params), "Constant": ("Constant", {})}
+        labels = [label for label in schedules if label not in known]
         result = LabResult(setting, planned, known)
         self._draw(request, result)
         time.sleep(HEAD_START)
@@ -153,7 +155,7 @@ class LabWork(Work[LabRequest]):
             self.progress.value = (epoch + 1) / setting.epochs
 
         runs = [
-            Run(label, settings[label], setting.base_lr, setting.optimizer, seed)
+            Run(*schedules[label], setting.base_lr, setting.optimizer, seed)
             for label in labels
             for seed in range(subject.seeds)
         ]

@@ -1,0 +1,267 @@
+"""The lab that puts phases one after the other and trains what comes of it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable
+
+import ipywidgets as widgets
+from torch import nn
+
+from ..data import Dataset
+from ..live import WIDTH
+from ..phases import KINDS, Phase
+from ..sequences import compose
+from ..snippet import training_script
+from ..training import STEP_EVERY, History, check_step_every
+from ..words import WORDS
+from .composer_picture import MAX_PHASES
+from .composer_work import ComposerWork, PhasesSetting
+from .controls import button_row, make_buttons, make_menu, make_slider, read, slider_grid
+from .schedule import BASE_LR, EPOCHS
+from .schedule_work import LabRequest
+from .subjects import TrainingLab, first_base_lr, make_pickers, make_subjects
+
+WSD = (Phase("warm up", 2), Phase("hold", 10), Phase("PolynomialLR", 8))
+SPARE = Phase("restart", 1)  # what a phase not yet added stands at
+
+
+class ComposerLab(TrainingLab[LabRequest]):
+    """Phases of a run, one after the other: torch's SequentialLR, beside the constant rate.
+
+    Each phase has a menu, what the rate does, and a slider, for how many epochs. Whatever moves,
+    the rate is drawn at once, its jumps marked, and trained. Phases that are longer together
+    than the run are refused in words, and the picture stays as it was.
+
+    Args:
+        phases: 1 to 5 to start with.
+        base_lr, epochs: where their sliders start; without ``epochs``, as long as the phases;
+            without ``base_lr``, at a rate that suits model and optimizer.
+        make_model, data, optimizer, batch_size, seeds: as in `ScheduleLab`.
+        step_every: "batch" or "epoch", when the scheduler steps.
+
+    Attributes:
+        controls: the menus "model", "optimizer" and "step_every", the sliders "base_lr" and
+            "epochs", for each phase "phase_1" and "length_1", up to "phase_5" and "length_5"
+            (those not yet added are hidden), and the buttons "run", "add", "remove", "reset",
+            "log", "code".
+
+    Raises:
+        ValueError: naming argument, constraint and value.
+
+    >>> lab = ComposerLab([Phase("warm up", 1), Phase("hold", 2)], seeds=1)
+    >>> lab.controls["phase_2"].value = "CosineAnnealingLR"
+    >>> lab.wait()
+    True
+    >>> [(phase.kind, phase.length) for phase in lab.phases]
+    [('warm up', 1), ('CosineAnnealingLR', 2)]
+    >>> {name: len(runs) for name, runs in lab.histories.items()}
+    {'SequentialLR': 1, 'Constant': 1}
+    >>> lab.close()
+    """
+
+    def __init__(
+        self,
+        phases: Iterable[Phase] = WSD,
+        *,
+        base_lr: float | None = None,
+        epochs: int | None = None,
+        data: Dataset | None = None,
+        make_model: Callable[[], nn.Module] | None = None,
+        optimizer: str = "momentum",
+        batch_size: int | None = None,
+        step_every: str = "batch",
+        seeds: int = 5,
+    ) -> None:
+        self._first = _checked(phases)
+        check_step_every(step_every, wants_metric=False)
+        subjects = make_subjects(make_model, data, batch_size, seeds)
+        menus = make_pickers(subjects, optimizer)
+        menus["step_every"] = make_menu("step_every", STEP_EVERY, step_every)
+        total = sum(phase.length for phase in self._first)
+        start = {
+            **{key: menu.value for key, menu in menus.items()},
+            "base_lr": first_base_lr(base_lr, subjects, optimizer),
+            "epochs": EPOCHS.check(total if epochs is None else epochs),
+        }
+        whole = compose(self._first)
+        whole.check({}, base_lr=start["base_lr"], total_steps=start["epochs"])
+        sliders = {param.name: make_slider(param, start[param.name]) for param in (BASE_LR, EPOCHS)}
+        spare = [SPARE] * (MAX_PHASES - len(self._first))
+        pairs: dict[str, widgets.Widget] = {}
+        for number, phase in enumerate([*self._first, *spare], start=1):
+            pairs |= _make_pair(number, phase)
+        start |= {key: widget.value for key, widget in pairs.items()}
+        buttons = make_buttons(("run", "add", "remove", "reset", "log", "code"))
+        self._work: ComposerWork = ComposerWork(whole, subjects, start)
+        self._code = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._columns = [
+            widgets.VBox([pairs[f"phase_{number}"], pairs[f"length_{number}"]])
+            for number in range(1, MAX_PHASES + 1)
+        ]
+        super().__init__(
+            subjects,
+            work=self._work,
+            start=start,
+            controls={**menus, **sliders, **pairs, **buttons},
+            rows=[
+                button_row([*menus.values()]),
+                slider_grid(list(sliders.values())),
+                _phase_grid(self._columns),
+                button_row([*buttons.values(), self._work.progress]),
+                self._work.picture.image,
+                self._work.text,
+                self._code,
+            ],
+        )
+        self._show(len(self._first))
+        self.controls["add"].on_click(self._on_add)
+        self.controls["remove"].on_click(self._on_remove)
+        self.controls["log"].observe(self._on_move, "value")
+        self.controls["code"].observe(self._on_code, "value")
+        self._submit()
+
+    # ---- what a caller uses
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """What menus and sliders say now."""
+        return tuple(self._phase(number) for number in range(1, self._count + 1))
+
+    @property
+    def histories(self) -> dict[str, list[History]]:
+        """Label -> one `History` per seed, of the newest finished run."""
+        result = self._work.result
+        return {} if result is None else result.histories
+
+    @property
+    def code(self) -> str:
+        """The present setting as a script in plain PyTorch."""
+        setting = self._setting()
+        subject = self._subjects[setting.model]
+        return training_script(
+            setting.row(subject.steps_per_epoch),
+            {},
+            base_lr=setting.base_lr,
+            epochs=setting.epochs,
+            data=subject.data,
+            make_model=subject.make_model,
+            optimizer=setting.optimizer,
+            batch_size=subject.batch_size,
+            step_every=setting.step_every,
+        )
+
+    def __repr__(self) -> str:
+        return "ComposerLab()"
+
+    # ---- callbacks, on whichever thread: they only drop a request
+
+    def _phase(self, number: int) -> Phase:
+        kind = self.controls[f"phase_{number}"].value
+        first = self._first[number - 1] if number <= len(self._first) else SPARE
+        params = first.params if kind == first.kind else {}
+        return Phase(kind, self.controls[f"length_{number}"].value, params)
+
+    def _setting(self) -> PhasesSetting:
+        names = "model", "optimizer", "step_every", "base_lr", "epochs"
+        values = {name: read(self.controls[name], self._start[name]) for name in names}
+        return PhasesSetting(**values, params={}, phases=self.phases)
+
+    def _request(self, *, again: bool) -> LabRequest:
+        return LabRequest(self._setting(), log=self.controls["log"].value, again=again)
+
+    def _show(self, count: int) -> None:
+        """Show so many phases."""
+        self._count = count
+        for number, column in enumerate(self._columns, start=1):
+            column.layout.display = "flex" if number <= count else "none"
+        self.controls["add"].disabled = count == MAX_PHASES
+        self.controls["remove"].disabled = count == 1
+
+    def _length(self, number: int) -> widgets.IntSlider:
+        return self.controls[f"length_{number}"]
+
+    def _on_add(self, _: object) -> None:
+        if self._count == MAX_PHASES:
+            return
+        shown = [self._length(number) for number in range(1, self._count + 1)]
+        left = self.controls["epochs"].value - sum(slider.value for slider in shown)
+        if left < 1:
+            longest = max(shown, key=lambda slider: slider.value)
+            left = max(1, longest.value // 2)
+            longest.value -= longest.value // 2
+        self._length(self._count + 1).value = left
+        self._show(self._count + 1)
+        self._on_phases()
+
+    def _on_remove(self, _: object) -> None:
+        if self._count == 1:
+            return
+        last, before = self._length(self._count), self._length(self._count - 1)
+        self._show(self._count - 1)
+        before.value += last.value
+        self._on_phases()
+
+    def _on_reset(self, click: object) -> None:
+        self._show(len(self._first))
+        super()._on_reset(click)
+
+    def _on_phases(self) -> None:
+        self._submit()
+        self._refresh_code()
+
+    def _on_move(self, change: object) -> None:
+        super()._on_move(change)
+        self._refresh_code()
+
+    def _on_code(self, _: object) -> None:
+        self._refresh_code()
+        self._code.layout.display = "block" if self.controls["code"].value else "none"
+
+    def _refresh_code(self) -> None:
+        if self.controls["code"].value:
+            self._code.value = f"<pre style='line-height:1.35'>{html.escape(self.code)}</pre>"
+
+
+def _checked(phases: Iterable[Phase]) -> tuple[Phase, ...]:
+    phases = tuple(phases)
+    compose(phases)
+    if len(phases) > MAX_PHASES:
+        raise ValueError(f"phases must be {MAX_PHASES} at most, got {len(phases)}.")
+    return phases
+
+
+def _make_pair(number: int, phase: Phase) -> dict[str, widgets.Widget]:
+    """Make the menu and the slider of one phase, by name."""
+    common = {"style": {"description_width": "58px"}}
+    layout = {"width": "auto", "min_width": "0"}
+    menu = widgets.Dropdown(
+        options=[(WORDS[f"kind_{kind}"], kind) for kind in KINDS],
+        value=phase.kind,
+        description=WORDS["phase"].format(number=number),
+        tooltip=WORDS["phase_help"],
+        layout=widgets.Layout(**layout),
+        **common,
+    )
+    slider = widgets.IntSlider(
+        value=phase.length,
+        min=1,
+        max=max(int(EPOCHS.high), phase.length),
+        description=WORDS["length"],
+        tooltip=WORDS["length_help"],
+        layout=widgets.Layout(**layout),
+        **common,
+    )
+    return {f"phase_{number}": menu, f"length_{number}": slider}
+
+
+def _phase_grid(columns: list[widgets.VBox]) -> widgets.GridBox:
+    """Lay the phases out side by side, in as many columns as fit the page."""
+    return widgets.GridBox(
+        columns,
+        layout=widgets.Layout(
+            grid_template_columns="repeat(auto-fill, minmax(200px, 1fr))",
+            grid_gap="4px 12px",
+            max_width=WIDTH,
+        ),
+    )
