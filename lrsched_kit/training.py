@@ -304,6 +304,7 @@ class _Threads:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._here = threading.local()
         self._holders = 0
         self._own = 1
 
@@ -323,12 +324,16 @@ class _Threads:
                 self._own = torch.get_num_threads()
             self._holders += 1
             torch.set_num_threads(1)
+        depth = getattr(self._here, "depth", 0)
+        self._here.depth = depth + 1
         try:
             yield self._own
         finally:
             with self._lock:
                 self._holders -= 1
-                torch.set_num_threads(self._own)
+                self._here.depth = depth
+                if depth == 0:
+                    torch.set_num_threads(self._own)
 
 
 one_thread = _Threads()

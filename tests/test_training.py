@@ -20,6 +20,7 @@ from lrsched_kit import (
     trace_lr,
     train,
 )
+from lrsched_kit.training import one_thread
 
 DIGITS = load_digits()
 
@@ -206,3 +207,12 @@ def test_bad_input_is_refused_before_anything_is_trained(message):
         train(**given)
     assert message in str(error.value)
     assert all(torch.equal(p, q) for p, q in zip(given["model"].parameters(), before, strict=True))
+
+
+def test_a_training_within_another_leaves_torch_to_one_thread():
+    before = torch.get_num_threads()
+    with one_thread():
+        with one_thread():
+            pass
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
