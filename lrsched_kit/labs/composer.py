@@ -93,6 +93,7 @@ class ComposerLab(TrainingLab[LabRequest]):
             pairs |= _make_pair(number, phase)
         start |= {key: widget.value for key, widget in pairs.items()}
         buttons = make_buttons(("run", "add", "remove", "reset", "log", "code"))
+        buttons["remove"].layout.width = "76px"
         self._work: ComposerWork = ComposerWork(whole, subjects, start)
         self._code = widgets.HTML(layout=widgets.Layout(display="none"))
         self._columns = [
@@ -260,7 +261,7 @@ def _phase_grid(columns: list[widgets.VBox]) -> widgets.GridBox:
     return widgets.GridBox(
         columns,
         layout=widgets.Layout(
-            grid_template_columns="repeat(auto-fill, minmax(200px, 1fr))",
+            grid_template_columns="repeat(auto-fill, minmax(176px, 1fr))",
             grid_gap="4px 12px",
             max_width=WIDTH,
         ),

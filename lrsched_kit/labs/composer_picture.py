@@ -32,9 +32,9 @@ class ComposerPicture(LabPicture):
             rate_ax.plot([], [], color=_JUMP, lw=2.4, marker="o", ms=4)[0]
             for _ in range(MAX_PHASES)
         ]
-        self._sizes = [
-            rate_ax.text(0, 0, "", color=_JUMP, fontsize=9, va="bottom") for _ in range(MAX_PHASES)
-        ]
+        words = {"color": _JUMP, "fontsize": 9, "va": "bottom"}
+        above = {"xytext": (0, 5), "textcoords": "offset points"}
+        self._sizes = [rate_ax.annotate("", (0, 0), **above, **words) for _ in range(MAX_PHASES)]
         return [*self._borders, *self._numbers, *self._leaps, *self._sizes]
 
     def mark(
@@ -62,7 +62,7 @@ class ComposerPicture(LabPicture):
             leap.set_data([epoch, epoch], [before, after])
             place = epoch / epochs
             size.set_text(WORDS["jump"].format(size=_signed(after - before)))
-            size.set_position((epoch, max(before, after)))
+            size.xy = epoch, max(before, after)
             size.set_ha("left" if place < _MARGIN else "right" if place > 1 - _MARGIN else "center")
             leap.set_visible(True)
             size.set_visible(True)
