@@ -45,6 +45,14 @@ def test_two_settings_of_one_schedule_are_told_apart_by_their_labels():
     assert ends == pytest.approx([0.1, 0.01, 0.05])
 
 
+def test_each_label_may_start_at_a_rate_of_its_own():
+    rates = {"StepLR": 0.1, "Constant": 0.02}
+    result = compare({"StepLR": {"step_size": 1}}, base_lr=rates, seeds=2, epochs=2)
+    applied = {label: runs[1].epoch_lr.tolist() for label, runs in result.histories.items()}
+    assert applied["Constant"] == pytest.approx([0.02, 0.02])
+    assert applied["StepLR"] == pytest.approx([0.1, 0.01])
+
+
 def test_the_table_has_the_lowest_loss_on_top_and_no_verdict_on_the_baseline(result):
     heading, *rows = result.table().splitlines()
     assert "lower than Constant" in heading
@@ -76,6 +84,9 @@ def test_a_comparison_can_be_made_of_any_histories(result):
         ({"seeds": 0}, "seeds must be a positive integer, got 0."),
         ({"epochs": 0}, "epochs must be a positive integer, got 0."),
         ({"base_lr": -1}, "base_lr must be a positive number, got -1."),
+        ({"base_lr": {"StepLR": 0.1}}, "a rate for each label, got none for 'Constant'."),
+        ({"base_lr": {"Constant": 0.1, "StepLR": 0}}, "base_lr['StepLR'] must be a positive"),
+        ({"base_lr": {"Constant": 0.1, "Step": 1}}, "did you mean 'StepLR'?), got 'Step'; there"),
         ({"schedules": ["Stepp"]}, "did you mean 'StepLR'?"),
         ({"schedules": {"StepLR": {"step_size": 0}}}, "step_size must be a positive integer"),
     ],

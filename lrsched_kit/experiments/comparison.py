@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from ..data import Dataset, load_digits
 from ..fleet import Run
 from ..models import MLP
 from ..plotting import plot_finals
-from ..schedules import BASICS, check_number, get_schedule
+from ..schedules import BASICS, check_number, get_schedule, nearest
 from ..stats import Paired, mean_and_error, paired, with_error
 from ..training import History
 from .slices import Job, complete, train_parts
@@ -101,7 +101,7 @@ def compare(
     *,
     seeds: int = 5,
     epochs: int = 12,
-    base_lr: float = 0.1,
+    base_lr: float | Mapping[str, float] = 0.1,
     data: Dataset | None = None,
     make_model: Callable[[], nn.Module] = MLP,
     optimizer: str = "momentum",
@@ -122,9 +122,10 @@ def compare(
             name ("StepLR, gamma=0.5"); None takes the five that the first lessons teach. "Constant"
             is always added.
         seeds: how many, counted from ``first_seed``.
-        epochs, base_lr, data, make_model, optimizer, batch_size: as in `train_many`; data
-            defaults to `load_digits()`. A ``T_max``, or another param that stands for the length of
-            the run, is set to ``epochs`` if it is left out.
+        base_lr: one rate for all, or label -> rate with one for each, ``"Constant"`` included.
+        epochs, data, make_model, optimizer, batch_size: as in `train_many`; data defaults to
+            `load_digits()`. A ``T_max``, or another param that stands for the length of the run,
+            is set to ``epochs`` if it is left out.
         dtype: of the arithmetic. Rounding errors grow as training goes on; in double precision
             they stay far below the digits that are printed, on any processor.
         executor: trains on other processes, or machines: see `sweep`.
@@ -146,12 +147,12 @@ def compare(
     seeds = int(check_number("seeds", seeds, integer=True))
     first_seed = int(check_number("first_seed", first_seed, must_be="non-negative", integer=True))
     epochs = int(check_number("epochs", epochs, integer=True))
-    base_lr = check_number("base_lr", base_lr)
     settings = _settings(BASICS if schedules is None else schedules, epochs)
+    rates = _rates(base_lr, settings)
     job = Job(make_model, load_digits() if data is None else data, epochs, batch_size, dtype)
     parts = [
         [
-            Run(name, params, base_lr, optimizer, seed, get_schedule(name).step_every)
+            Run(name, params, rates[label], optimizer, seed, get_schedule(name).step_every)
             for label, params in settings.items()
             for name in [_name(label)]
         ]
@@ -179,3 +180,19 @@ def _settings(
     for label, params in {BASELINE: {}, **schedules}.items():
         settings[label] = complete(_name(label), params, epochs)
     return settings
+
+
+def _rates(base_lr: float | Mapping[str, float], labels: Collection[str]) -> dict[str, float]:
+    """Return label -> base_lr, one for each."""
+    if not isinstance(base_lr, Mapping):
+        return dict.fromkeys(labels, check_number("base_lr", base_lr))
+    for label in base_lr:
+        if label not in labels:
+            raise ValueError(
+                f"base_lr must name what is compared{nearest(str(label), labels)}, got {label!r}; "
+                f"there are {', '.join(labels)}."
+            )
+    missing = [label for label in labels if label not in base_lr]
+    if missing:
+        raise ValueError(f"base_lr must hold a rate for each label, got none for {missing[0]!r}.")
+    return {label: check_number(f"base_lr[{label!r}]", base_lr[label]) for label in labels}
