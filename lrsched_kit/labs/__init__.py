@@ -1,9 +1,10 @@
 """Labs: sliders that re-run real training and redraw what it did, live."""
 
 from .exhibit import ExhibitLab
+from .gallery import GalleryLab
 from .quadratic import QuadraticLab
 from .range_test import RangeTestLab
 from .schedule import ScheduleLab
 from .sweep import SweepLab
 
-__all__ = ["ExhibitLab", "QuadraticLab", "RangeTestLab", "ScheduleLab", "SweepLab"]
+__all__ = ["ExhibitLab", "GalleryLab", "QuadraticLab", "RangeTestLab", "ScheduleLab", "SweepLab"]
