@@ -14,6 +14,7 @@ from .data import Dataset, load_digits, toy_regression
 from .exercises import check
 from .experiments import Comparison, RangeTest, Sweep, compare, lr_range_test, sweep
 from .fleet import Run, train_many
+from .gallery import plot_gallery, plot_ranking
 from .heatmap import plot_heat_map
 from .models import CNN, LSTM, MLP, MODELS, SimpleNet, Transformer, seeded
 from .museum import EXHIBITS, Exhibit, plot_exhibit
@@ -37,7 +38,15 @@ from .theory_plots import plot_expected
 from .training import History, batches, evaluate, train
 
 if TYPE_CHECKING:
-    from .labs import ComposerLab, ExhibitLab, QuadraticLab, RangeTestLab, ScheduleLab, SweepLab
+    from .labs import (
+        ComposerLab,
+        ExhibitLab,
+        GalleryLab,
+        QuadraticLab,
+        RangeTestLab,
+        ScheduleLab,
+        SweepLab,
+    )
 
 __all__ = [
     "BASICS",
@@ -53,6 +62,7 @@ __all__ = [
     "Dataset",
     "Exhibit",
     "ExhibitLab",
+    "GalleryLab",
     "History",
     "NoisyQuadratic",
     "Param",
@@ -82,9 +92,11 @@ __all__ = [
     "plot_exhibit",
     "plot_expected",
     "plot_finals",
+    "plot_gallery",
     "plot_heat_map",
     "plot_histories",
     "plot_range_test",
+    "plot_ranking",
     "plot_rates",
     "seeded",
     "suggest_base_lr",

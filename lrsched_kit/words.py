@@ -32,6 +32,21 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "pick_valley": "valley",
         "trained_title": "validation loss, trained at each pick",
         "jump": "jump {size}",
+        # the gallery
+        "momentum": "thin: momentum",
+        "made_up_loss": "thin: a made-up loss",
+        "gallery_key": "Across: a run of 20 epochs. Up: the rate, from 0. Dotted: base_lr. "
+        "Stairs step per epoch, smooth lines per batch. *: torch has no class for it.",
+        "final_loss": "final validation loss",
+        "ranking_title": "pale dot: one seed; diamond: mean ± standard error",
+        "lost_label": "{label} ({lost} of {seeds} diverged)",
+        "schedule": "schedule",
+        "gallery_help": "which row of the catalogue to open",
+        "not_opened": "{name} does not open: {error}",
+        "in_torch": "a class of torch",
+        "not_in_torch": "built from torch's parts: it has no class for it",
+        "unit_line": "Practice steps it every {unit}.",
+        "source": "Source",
         # the controls
         "model": "model",
         "model_help": "what is trained; a new choice suggests a base_lr",
@@ -117,7 +132,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "failed": "This run failed: {error}",
         "rate_line": "{label}: the rate goes from {first} to {last} in {epochs} epochs.",
         "flat_line": "{label}: the rate stays at {first} for {epochs} epochs.",
-        "momentum_line": "Its momentum goes {path}.",
+        "momentum_line": "Its momentum goes {path} (with Adam: its first beta).",
         "rate_line_by_metric": "{label}, first seed: the rate goes from {first} to {last} in "
         "{epochs} epochs.",
         "phases_line": "Phases, in epochs: {phases}; together {sum} of {epochs}.",

@@ -274,6 +274,17 @@ def test_the_summary_puts_the_picture_into_words(lab):
     assert lab._work.picture.image.tooltip == lab.summary.replace("\n", " ")
 
 
+def test_the_summary_says_where_the_momentum_goes_if_there_is_one():
+    lab = ScheduleLab("OneCycleLR", **QUICK)
+    assert lab.wait(60)
+    said = "Its momentum goes 0.95 → 0.85 → 0.95 (with Adam: its first beta)."
+    assert lab.summary.splitlines()[1] == said
+    lab.controls["optimizer"].value = "sgd"
+    assert lab.wait(60)
+    assert "momentum" not in lab.summary
+    lab.close()
+
+
 def test_a_diverging_run_is_a_result():
     lab = ScheduleLab(
         "Constant",

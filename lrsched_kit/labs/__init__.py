@@ -2,9 +2,18 @@
 
 from .composer import ComposerLab
 from .exhibit import ExhibitLab
+from .gallery import GalleryLab
 from .quadratic import QuadraticLab
 from .range_test import RangeTestLab
 from .schedule import ScheduleLab
 from .sweep import SweepLab
 
-__all__ = ["ComposerLab", "ExhibitLab", "QuadraticLab", "RangeTestLab", "ScheduleLab", "SweepLab"]
+__all__ = [
+    "ComposerLab",
+    "ExhibitLab",
+    "GalleryLab",
+    "QuadraticLab",
+    "RangeTestLab",
+    "ScheduleLab",
+    "SweepLab",
+]

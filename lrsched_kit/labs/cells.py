@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 
@@ -15,6 +18,17 @@ class Closable(Protocol):
 
 
 _living: dict[str, tuple[str, list[weakref.ref[Closable]]]] = {}
+_inside: ContextVar[bool] = ContextVar("_inside", default=False)
+
+
+@contextmanager
+def inside_another_lab() -> Iterator[None]:
+    """Make labs that belong to another lab: that one closes them, not the cell they run in."""
+    token = _inside.set(True)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
 
 
 def close_earlier_labs(lab: Closable) -> None:
@@ -24,7 +38,7 @@ def close_earlier_labs(lab: Closable) -> None:
     the front end names none, nothing is closed.
     """
     cell, execution = _running_cell()
-    if cell is None:
+    if cell is None or _inside.get():
         return
     owner, labs = _living.get(cell, (execution, []))
     if owner != execution:

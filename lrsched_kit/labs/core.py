@@ -139,12 +139,7 @@ class Lab(widgets.VBox, Generic[Request]):
         """Stop training, end the thread and take the widgets off the page."""
         if self.comm is not None:  # Widget.close() comes here a second time
             self._worker.close()
-            for widget in [*_descendants(self), self]:
-                for part in (getattr(widget, "style", None), widget.layout):
-                    if isinstance(part, widgets.Widget):
-                        part.close()
-                if widget is not self:
-                    widget.close()
+            close_parts(self)
         super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any] | None:
@@ -182,6 +177,16 @@ class Lab(widgets.VBox, Generic[Request]):
         name = "stop" if running else "run"
         self.controls["run"].description = WORDS[name]
         self.controls["run"].tooltip = WORDS[f"{name}_help"]
+
+
+def close_parts(root: widgets.Box) -> None:
+    """Take everything in a box off the page, styles and layouts too, the box's own included."""
+    for widget in [*_descendants(root), root]:
+        for part in (getattr(widget, "style", None), widget.layout):
+            if isinstance(part, widgets.Widget):
+                part.close()
+        if widget is not root:
+            widget.close()
 
 
 def _descendants(widget: widgets.Widget) -> list[widgets.Widget]:

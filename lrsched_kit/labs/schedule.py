@@ -11,7 +11,7 @@ import ipywidgets as widgets
 from torch import nn
 
 from ..data import Dataset
-from ..schedules import Param, get_schedule
+from ..schedules import Param, Schedule, get_schedule
 from ..snippet import training_script
 from ..training import STEP_EVERY, History, check_step_every
 from ..words import WORDS
@@ -129,6 +129,11 @@ class ScheduleLab(TrainingLab[LabRequest]):
         """Label -> one `History` per seed, of the newest finished run."""
         result = self._work.result
         return {} if result is None else result.histories
+
+    @property
+    def schedule(self) -> Schedule:
+        """The row that it is the lab of."""
+        return self._schedule
 
     @property
     def code(self) -> str:

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from ..fleet import Run
-from ..schedules import Schedule, trace_lr
+from ..optimizers import get_rule
+from ..schedules import Schedule, trace_lr, trace_momentum
 from ..style import OTHER_STYLES, STYLES
 from ..training import History
 from ..words import WORDS
 from .core import Work
 from .picture import MAX_CURVES, Curve, LabPicture, Scene
 from .subjects import Subject
-from .verdict import loss_lines, rate_line
+from .verdict import loss_lines, momentum_line, rate_line
 
 MAX_PINS = MAX_CURVES - 2  # beside the schedule and the constant rate
 FRAME_SECONDS = 0.04  # growing curves need no more than 25 frames a second
@@ -76,6 +77,7 @@ class LabWork(Work[LabRequest]):
         self.result: LabResult | None = None
         self._shown: LabResult | None = None  # complete or stopped
         self._constants: tuple[Any, list[History]] = None, []  # what they depend on, and they
+        self._momentum: list[str] = []  # a line on what was planned last, if that moves momentum
 
     def __call__(self, request: LabRequest, stale: Callable[[], bool]) -> None:
         """Train if the setting is new, and draw; give up as soon as ``stale()``."""
@@ -83,6 +85,7 @@ class LabWork(Work[LabRequest]):
         if shown is None or shown.setting != request.setting or request.again:
             try:
                 planned = self.plan(request.setting)
+                self._momentum = self._momentum_lines(request.setting)
             except ValueError as error:  # values that do not go together: no error of the lab's
                 self.set_running(False)  # what was running has been given up
                 self.say([WORDS["refused"].format(error=error)])
@@ -121,6 +124,17 @@ class LabWork(Work[LabRequest]):
             self._schedule.check(setting.params, base_lr=rate, total_steps=steps)
             return None
         return trace_lr(self._schedule, base_lr=rate, steps=steps, **setting.params)
+
+    def _momentum_lines(self, setting: Setting) -> list[str]:
+        # A rule without memory, plain SGD, has no momentum to move.
+        if not (self._schedule.moves_momentum and get_rule(setting.optimizer).memory):
+            return []
+        rate, steps = setting.base_lr, self.steps(setting)
+        return [
+            momentum_line(
+                trace_momentum(self._schedule, base_lr=rate, steps=steps, **setting.params)
+            )
+        ]
 
     def _train(
         self, request: LabRequest, planned: np.ndarray | None, stale: Callable[[], bool]
@@ -195,7 +209,8 @@ class LabWork(Work[LabRequest]):
         if rates is not None and np.isfinite(rates).any():
             by_metric = self._schedule.metric_driven
             epochs = result.setting.epochs
-            lines = [rate_line(self._name, rates, epochs, metric_driven=by_metric), *lines]
+            rate = rate_line(self._name, rates, epochs, metric_driven=by_metric)
+            lines = [rate, *self._momentum, *lines]
         self.say(lines)
 
     def _draw(self, request: LabRequest, result: LabResult, *, crisp: bool = False) -> None:

@@ -22,6 +22,21 @@ def rate_line(label: str, rates: np.ndarray, epochs: int, *, metric_driven: bool
     )
 
 
+def momentum_line(momentum: np.ndarray) -> str:
+    """Say where a scheduler takes the momentum: its first value, where it turns, its last.
+
+    >>> momentum_line(np.array([0.95, 0.9, 0.85, 0.85, 0.9, 0.95]))
+    'Its momentum goes 0.95 → 0.85 → 0.95 (with Adam: its first beta).'
+    """
+    moves = np.diff(momentum)
+    moving = np.flatnonzero(moves)
+    turns = moving[1:][np.diff(np.sign(moves[moving])) != 0]
+    path = [f"{value:.3g}" for value in momentum[[0, *turns, -1]]]
+    if len(path) > 4:
+        path[3:-1] = ["…"]
+    return WORDS["momentum_line"].format(path=" → ".join(path))
+
+
 def loss_lines(histories: Mapping[str, Sequence[History]]) -> list[str]:
     """Say what the final losses are, which runs diverged, and whether the difference is luck.
 

@@ -1,0 +1,198 @@
+"""The whole catalogue in one picture: a small drawing of each row, family by family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.ticker import MaxNLocator
+from torch.optim import lr_scheduler, swa_utils
+
+from .plotting import KitFigure, new_axes, palette_png, stairs
+from .schedules import FAMILIES, SCHEDULES, Schedule, get_schedule, trace_lr, trace_momentum
+from .stats import mean_and_error
+from .style import STYLES, dress, styles_of
+from .words import WORDS
+
+EPOCHS, BASE_LR = 20, 0.1  # what the rows' defaults are made for
+STEPS = {"epoch": EPOCHS, "batch": 20 * EPOCHS}  # enough to look smooth
+MADE_UP_LOSS = np.maximum(0.5, 1 - 0.1 * np.arange(EPOCHS))  # stops falling after epoch 5
+COLUMNS = 6
+_THIN = {"color": "#4d4d4d", "lw": 0.9}
+_ROW_INCHES, _CELL_INCHES = 1.32, 0.66
+
+
+def in_torch(name: str) -> bool:
+    """Say whether torch has a class of that name.
+
+    >>> in_torch("OneCycleLR"), in_torch("SWALR"), in_torch("REX")
+    (True, True, False)
+    """
+    return hasattr(lr_scheduler, name) or hasattr(swa_utils, name)
+
+
+def families() -> dict[str, list[Schedule]]:
+    """Return the rows of each family.
+
+    >>> [row.name for row in families()["decay"]]
+    ['ExponentialLR', 'PolynomialLR', 'REX']
+    """
+    return {
+        family: [row for row in SCHEDULES.values() if row.family == family] for family in FAMILIES
+    }
+
+
+def draw_schedule(name: str, ax: Axes) -> None:
+    """Draw one row at its defaults: its rate, and thin whatever else belongs to it.
+
+    The picture is as high as the highest rate; a dotted line lies at ``base_lr``. Momentum, where
+    the row moves it, and the loss that a metric-driven row is fed with run on scales of their own.
+
+    Args:
+        name: a row of `SCHEDULES`.
+        ax: where to draw; it is left without ticks.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    row = get_schedule(name)
+    steps = STEPS[row.step_every]
+    setting = {"base_lr": BASE_LR, "steps": steps, **row.complete({}, horizon=steps)}
+    metrics = MADE_UP_LOSS if row.metric_driven else None
+    rates = trace_lr(name, metrics=metrics, **setting)
+    ax.axhline(BASE_LR, color="#9a9a9a", lw=0.8, ls=":")
+    ax.plot(*stairs(rates), **STYLES[name]._asdict(), lw=1.8)
+    if row.moves_momentum:
+        _draw_thin(ax, trace_momentum(name, **setting), WORDS["momentum"])
+    if metrics is not None:
+        _draw_thin(ax, metrics, WORDS["made_up_loss"])
+    ax.set(xlim=(0, steps), ylim=(0, 1.12 * rates.max()), xticks=[], yticks=[])
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color("#9a9a9a")
+
+
+def _draw_thin(ax: Axes, values: np.ndarray, label: str) -> None:
+    """Draw over the rate, on a scale that spans the values."""
+    other = ax.twinx()
+    other.plot(*stairs(values), **_THIN)
+    low, span = values.min(), np.ptp(values)
+    other.set_ylim(low - 0.15 * span, low + 1.4 * span)
+    other.set_axis_off()
+    ax.set_xlabel(label, size=6.5, color=_THIN["color"], loc="right", labelpad=2)
+
+
+def plot_gallery() -> Mapping[str, Axes]:
+    """Draw all rows of `SCHEDULES` at their defaults, small, family by family.
+
+    Every curve is traced from the real torch scheduler over a run of 20 epochs. Rows that practice
+    steps per epoch look like stairs, those that it steps per batch look smooth. No loss is at
+    hand, so ReduceLROnPlateau is fed with a made-up one that stops falling after epoch 5.
+
+    Returns:
+        Name -> its Axes; ``.figure`` of any is shown by a notebook as it is.
+
+    >>> pictures = plot_gallery()
+    >>> len(pictures), pictures["WSD"].get_title(loc="left")
+    (24, 'WSD *')
+    """
+    shelves = list(_shelves())
+    height = _ROW_INCHES * len(shelves) + 0.45
+    figure = KitFigure(figsize=(9.6, height), dpi=100)
+    pictures = {}
+    for shelf, members in enumerate(shelves):
+        bottom = height - _ROW_INCHES * (shelf + 1) + 0.12
+        for column, row in enumerate(members):
+            place = ((0.1 + 1.59 * column) / 9.6, bottom / height, 1.42 / 9.6)
+            ax = figure.add_axes((*place, _CELL_INCHES / height))
+            draw_schedule(row.name, ax)
+            star = "" if in_torch(row.name) else " *"
+            ax.set_title(row.name + star, loc="left", size=7, pad=3)
+            if column == 0 or members[column - 1].family != row.family:
+                _head(ax, row)
+            pictures[row.name] = ax
+    figure.text(0.1 / 9.6, 0.12 / height, WORDS["gallery_key"], size=8, color="#4d4d4d")
+    return pictures
+
+
+def _shelves() -> Iterator[list[Schedule]]:
+    """Yield what stands side by side: whole families, as many as there is room for."""
+    shelf: list[Schedule] = []
+    for members in families().values():
+        if len(shelf) + len(members) > COLUMNS:
+            yield shelf
+            shelf = []
+        shelf = [*shelf, *members]
+    yield shelf
+
+
+def _head(ax: Axes, row: Schedule) -> None:
+    color = STYLES[families()[row.family][-1].name].color  # the first may be grey: Constant
+    ax.annotate(
+        f"{row.family}: {FAMILIES[row.family]}",
+        (0, 1),
+        xytext=(0, 17),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        size=9.5,
+        weight="bold",
+        color=color,
+    )
+
+
+@cache
+def thumbnail(name: str) -> bytes:
+    """Return one row's drawing as a PNG of 320 by 150 pixels.
+
+    >>> thumbnail("StepLR")[1:4]
+    b'PNG'
+    """
+    figure = KitFigure(figsize=(1.6, 0.75), dpi=200)
+    ax = figure.add_axes((0.02, 0.16, 0.96, 0.82))
+    draw_schedule(name, ax)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return palette_png(canvas)
+
+
+def plot_ranking(losses: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axes:
+    """Draw final losses of many labels in order, lowest mean on top: `plot_finals` lying down.
+
+    Pale dots are seeds, the strong one their mean, its bar a standard error to each side. Colours
+    are the families'. A grey line stands at the mean of "Constant", if that is among them.
+
+    Args:
+        losses: label -> array of shape ``(seeds,)``; NaN where a run diverged. A label with such a
+            seed comes last, without a mean.
+        ax: where to draw; None makes a new figure.
+
+    Returns:
+        The Axes.
+
+    >>> ax = plot_ranking({"Constant": np.array([0.5, 0.6]), "REX": np.array([0.4, 0.4])})
+    >>> [text.get_text() for text in ax.get_yticklabels()]
+    ['REX', 'Constant']
+    """
+    ax = ax or new_axes(size=(7.6, 0.9 + 0.23 * len(losses)))[0]
+    values = {label: np.asarray(rows, dtype=float) for label, rows in losses.items()}
+    means = {label: float(mean_and_error(rows)[0]) for label, rows in values.items()}
+    order = sorted(means, key=lambda label: np.nan_to_num(means[label], nan=np.inf))
+    if "Constant" in means:
+        ax.axvline(means["Constant"], color=STYLES["Constant"].color, lw=1.2)
+    for place, label in enumerate(order):
+        color, rows = styles_of([label])[label].color, values[label]
+        mean, error = mean_and_error(rows)
+        ax.plot(rows, np.full(len(rows), place), "o", color=color, ms=4, alpha=0.3, mew=0)
+        ax.errorbar(mean, place, xerr=error, fmt="D", color=color, ms=5, capsize=3, lw=2)
+    dress(ax, x=WORDS["final_loss"], y="", title=WORDS["ranking_title"])
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+    ax.set_yticks(range(len(order)), [_with_lost(label, values[label]) for label in order])
+    ax.set_ylim(len(order) - 0.5, -0.5)
+    return ax
+
+
+def _with_lost(label: str, rows: np.ndarray) -> str:
+    lost = int((~np.isfinite(rows)).sum())
+    return WORDS["lost_label"].format(label=label, lost=lost, seeds=len(rows)) if lost else label

@@ -1,0 +1,190 @@
+"""The catalogue's lab: pick a family and a row of it, and that row's lab opens below."""
+
+from __future__ import annotations
+
+import html
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+
+from ..gallery import COLUMNS, families, in_torch, thumbnail
+from ..live import WIDTH
+from ..schedules import FAMILIES, Schedule, get_schedule
+from ..training import History
+from ..words import WORDS
+from .cells import close_earlier_labs, inside_another_lab
+from .controls import button_row
+from .core import close_parts
+from .schedule import ScheduleLab
+
+_WIDTH = "172px"  # of a small picture: six fit the page
+
+
+class GalleryLab(widgets.VBox):
+    """The catalogue under buttons: pick a row, read what it is, and try it in its own lab.
+
+    Above, the families, the pictures of one family's rows with a button each, and the formula,
+    the use and the source of the row that is picked; below, that row's `ScheduleLab`. It is made
+    when the row is picked, and closed when another one is.
+
+    Args:
+        name: the row to begin with.
+        **settings: as for `ScheduleLab`, for every lab that is opened: for example ``epochs``,
+            ``seeds``, ``optimizer``; but no params of a single row.
+
+    Raises:
+        ValueError: naming argument, constraint and value.
+
+    >>> gallery = GalleryLab("StepLR", epochs=2, seeds=1)
+    >>> gallery.controls["schedule"].value = "REX"
+    >>> gallery.wait()
+    True
+    >>> gallery.controls["family"].value, list(gallery.histories)
+    ('decay', ['REX', 'Constant'])
+    >>> gallery.close()
+    """
+
+    def __init__(self, name: str = "StepLR", **settings: Any) -> None:
+        row = get_schedule(name)
+        self._settings = settings
+        self._changing = threading.RLock()  # callbacks may arrive on several threads
+        self._lab = ScheduleLab(name, **settings)
+        self._pickers = {
+            "family": widgets.ToggleButtons(
+                options=list(FAMILIES),
+                value=row.family,
+                tooltips=list(FAMILIES.values()),
+                style={"button_width": "auto"},
+            ),
+            "schedule": widgets.Dropdown(
+                options=[r.name for rows in families().values() for r in rows],
+                value=name,
+                description=WORDS["schedule"],
+                tooltip=WORDS["gallery_help"],
+                style={"description_width": "initial"},
+                layout=widgets.Layout(width="auto"),
+            ),
+        }
+        self._cells = [_Cell(self._on_click) for _ in range(COLUMNS)]
+        self._facts = widgets.HTMLMath(layout=widgets.Layout(max_width=WIDTH))
+        self._place = widgets.VBox([self._lab])
+        super().__init__(
+            [
+                button_row([*self._pickers.values()]),
+                button_row(list(self._cells)),
+                self._facts,
+                self._place,
+            ]
+        )
+        self._show(row)
+        self._pickers["family"].observe(self._on_family, "value")
+        self._pickers["schedule"].observe(self._on_schedule, "value")
+        close_earlier_labs(self)
+
+    # ---- what a caller uses
+
+    @property
+    def lab(self) -> ScheduleLab:
+        """The lab that is open."""
+        return self._lab
+
+    @property
+    def controls(self) -> dict[str, widgets.Widget]:
+        """The menus "family" and "schedule", and the controls of the open lab."""
+        return {**self._pickers, **self._lab.controls}
+
+    @property
+    def histories(self) -> dict[str, list[History]]:
+        """The open lab's newest finished run."""
+        return self._lab.histories
+
+    @property
+    def summary(self) -> str:
+        """The lines under the open lab's picture."""
+        return self._lab.summary
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the open lab, as `ScheduleLab.wait` does."""
+        return self._lab.wait(timeout)
+
+    def close(self) -> None:
+        """Close the open lab and take the widgets off the page."""
+        if self.comm is not None:  # Widget.close() comes here a second time
+            with self._changing:
+                self._lab.close()
+                close_parts(self)
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"GalleryLab({self._lab.schedule.name})"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any] | None:
+        """Add the open lab's picture, for those who read the notebook without running it."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        inner = self._lab._repr_mimebundle_() or {}
+        if bundle is not None and "image/png" in inner:
+            bundle["image/png"] = inner["image/png"]
+        return bundle
+
+    # ---- callbacks, on whichever thread
+
+    def _on_family(self, change: dict[str, Any]) -> None:
+        """Go to the family's first row, unless the row that is picked belongs to it."""
+        with self._changing:
+            if get_schedule(self._pickers["schedule"].value).family != change["new"]:
+                self._pickers["schedule"].value = families()[change["new"]][0].name
+
+    def _on_click(self, name: str) -> None:
+        self._pickers["schedule"].value = name
+
+    def _on_schedule(self, _: object) -> None:
+        with self._changing:
+            row, earlier = get_schedule(self._pickers["schedule"].value), self._lab
+            if self.comm is None or row is earlier.schedule:
+                return
+            try:
+                with inside_another_lab():
+                    self._lab = ScheduleLab(row.name, **self._settings)
+            except ValueError as error:  # a setting for all labs need not fit every row
+                self._pickers["schedule"].value = earlier.schedule.name
+                self._show(earlier.schedule, WORDS["not_opened"].format(name=row.name, error=error))
+                return
+            self._place.children = [self._lab]
+            earlier.close()
+            self._show(row)
+
+    def _show(self, row: Schedule, note: str = "") -> None:
+        members = families()[row.family]
+        for cell, member in zip(self._cells, [*members, *[None] * COLUMNS], strict=False):
+            cell.show(member, picked=member is row)
+        self._pickers["family"].value = row.family
+        self._facts.value = _facts(row) + html.escape(note)
+
+
+class _Cell(widgets.VBox):
+    """A row's picture with its button under it."""
+
+    def __init__(self, on_click: Callable[[str], None]) -> None:
+        self.picture = widgets.Image(layout=widgets.Layout(width=_WIDTH, height="auto"))
+        self.button = widgets.Button(layout=widgets.Layout(width=_WIDTH))
+        self.button.on_click(lambda button: on_click(button.description))
+        super().__init__([self.picture, self.button])
+
+    def show(self, row: Schedule | None, *, picked: bool) -> None:
+        """Show that row, or nothing."""
+        self.layout.display = "none" if row is None else ""
+        if row is not None:
+            self.picture.value = thumbnail(row.name)
+            self.button.description, self.button.tooltip = row.name, row.when
+            self.button.button_style = "info" if picked else ""
+
+
+def _facts(row: Schedule) -> str:
+    """Return formula, use, usual unit and source of a row as HTML."""
+    kind = WORDS["in_torch" if in_torch(row.name) else "not_in_torch"]
+    unit = WORDS["unit_line"].format(unit=WORDS[row.step_every])
+    link = f"<a href='{html.escape(row.source)}' target='_blank'>{WORDS['source']}</a>"
+    lines = [f"<b>{row.name}</b> ({kind}). {html.escape(row.when)}", f"{unit} {link}"]
+    return f"<div style='line-height: 1.5'>{'<br>'.join(lines)}</div>$$\\large {row.formula}$$"
