@@ -129,12 +129,8 @@ class LabWork(Work[LabRequest]):
         # A rule without memory, plain SGD, has no momentum to move.
         if not (self._schedule.moves_momentum and get_rule(setting.optimizer).memory):
             return []
-        rate, steps = setting.base_lr, self.steps(setting)
-        return [
-            momentum_line(
-                trace_momentum(self._schedule, base_lr=rate, steps=steps, **setting.params)
-            )
-        ]
+        options = {"base_lr": setting.base_lr, "steps": self.steps(setting), **setting.params}
+        return [momentum_line(trace_momentum(self._schedule, **options))]
 
     def _train(
         self, request: LabRequest, planned: np.ndarray | None, stale: Callable[[], bool]
