@@ -85,7 +85,6 @@ class LabWork(Work[LabRequest]):
         if shown is None or shown.setting != request.setting or request.again:
             try:
                 planned = self.plan(request.setting)
-                self._momentum = self._momentum_lines(request.setting)
             except ValueError as error:  # values that do not go together: no error of the lab's
                 self.set_running(False)  # what was running has been given up
                 self.say([WORDS["refused"].format(error=error)])
@@ -144,6 +143,7 @@ class LabWork(Work[LabRequest]):
         labels = [label for label in schedules if label not in known]
         result = LabResult(setting, planned, known)
         self._draw(request, result)
+        self._momentum = self._momentum_lines(setting)
         time.sleep(HEAD_START)
         self.set_running(True)
         self._say(result, [WORDS["training"].format(epoch=0, epochs=setting.epochs)])
