@@ -57,6 +57,7 @@ def test_the_lessons_are_all_there():
         "04_cosine_annealing",
         "05_reduce_on_plateau",
         "06_compare_schedules",
+        "08_models",
         "11_lr_range_test",
         "12_why_it_works",
         "13_bug_museum",
