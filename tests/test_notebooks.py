@@ -58,6 +58,8 @@ def test_the_lessons_are_all_there():
         "05_reduce_on_plateau",
         "06_compare_schedules",
         "07_optimizers",
+        "08_models",
+        "09_catalogue",
         "10_warmup_and_composition",
         "11_lr_range_test",
         "12_why_it_works",
