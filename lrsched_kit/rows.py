@@ -25,7 +25,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
 )
 """The families of schedules, and what the rates of each look like."""
 
-_TORCH_PAGE = "https://docs.pytorch.org/docs/stable/generated/{}.{}.html"
+_TORCH_PAGE = "https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.{}.html"
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,7 @@ class Schedule:
 
 
 def row(make: Callable[..., LRScheduler], *params: Param, **facts: object) -> Schedule:
-    """Make a row; for a class of torch, ``name`` and ``source`` need not be given."""
-    facts = {
-        "name": make.__name__,
-        "source": _TORCH_PAGE.format(make.__module__, make.__name__),
-    } | facts
+    """Make a row; a class of torch gives its ``name``, and a name of torch's its ``source``."""
+    facts = {"name": make.__name__} | facts
+    facts = {"source": _TORCH_PAGE.format(facts["name"])} | facts
     return Schedule(make=make, params=params, **facts)

@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pytest
@@ -287,3 +288,14 @@ def test_build_refuses_bad_params_too():
 def test_numpy_numbers_are_numbers():
     assert check_number("step_size", np.int64(3), integer=True) == 3
     assert check_number("gamma", np.float32(0.5)) == 0.5
+
+
+@pytest.mark.parametrize("row", SCHEDULES.values(), ids=list(SCHEDULES))
+def test_a_source_is_a_paper_or_the_page_of_a_class_that_torch_has(row):
+    page = re.fullmatch(r".*/generated/torch\.optim\.lr_scheduler\.(\w+)\.html", row.source)
+    if page:
+        assert hasattr(torch.optim.lr_scheduler, page[1])
+    else:
+        assert re.match(
+            r"https://(arxiv\.org/abs|docs\.pytorch\.org/docs/stable/optim)", row.source
+        )
