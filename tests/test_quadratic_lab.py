@@ -157,3 +157,18 @@ def test_forty_moves_from_two_threads_end_on_what_the_sliders_show(lab):
 def test_bad_settings_are_refused_before_anything_is_drawn(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("schedule", SHAPES)
+def test_the_ends_of_a_slider_can_be_reached_from_any_start(schedule):
+    lab = QuadraticLab(schedule, end_factor=0.013)  # no whole number of notches from its ends
+    slider = lab.controls["end_factor"]
+    for power in (slider.min, slider.max):
+        slider.value = 10**power
+        assert lab.wait(60)
+    lab.close()
+
+
+def test_an_end_above_the_start_is_refused():
+    with pytest.raises(ValueError, match="end_factor must be a positive number, 1 at most, got 2"):
+        QuadraticLab(end_factor=2)

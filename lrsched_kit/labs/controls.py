@@ -28,13 +28,14 @@ def make_slider(param: Param, value: float) -> widgets.Widget:
     low, high = min(param.low, value), max(param.high, value)
     if param.integer:
         return widgets.IntSlider(value=int(value), min=int(low), max=int(high), **common)
-    # A browser moves a value between two notches onto one of them, so the start must be a notch.
+    # A browser moves a value between two notches onto one of them, so the start must be a notch;
+    # and what lies beyond an end may be refused, so the last notch is the one before it.
     if param.log and low > 0:
         start, notch = math.log10(value), 0.05
         return widgets.FloatLogSlider(
             value=value,
-            min=start - notch * round((start - math.log10(low)) / notch),
-            max=start + notch * round((math.log10(high) - start) / notch),
+            min=start - notch * math.floor((start - math.log10(low)) / notch + 1e-9),
+            max=start + notch * math.floor((math.log10(high) - start) / notch + 1e-9),
             step=notch,
             readout_format=f".{DIGITS}g",
             **common,

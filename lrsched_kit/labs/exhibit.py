@@ -177,7 +177,7 @@ class ExhibitLab(Lab[ExhibitRequest]):
         name = self._fixed["exhibit"].value
         starts, knobs = self._starts[name], self._knobs[name]
         values = {
-            param.name: _read_knob(param, knobs[param.name], starts[param.name])
+            param.name: read(knobs[param.name], starts[param.name])
             for param in EXHIBITS[name].params
         }
         return ExhibitRequest(EXHIBITS[name], values, self._fixed["mended"].value)
@@ -217,13 +217,6 @@ def _make_knob(param: Param | Choice, value: Any) -> widgets.Widget:
         style={"description_width": "76px"},
         layout=widgets.Layout(width="auto", min_width="0"),
     )
-
-
-def _read_knob(param: Param | Choice, knob: widgets.Widget, start: Any) -> Any:
-    if isinstance(param, Choice):
-        return knob.value
-    # The last notch of a logarithmic slider may lie a little beyond its end.
-    return min(max(read(knob, start), param.low), param.high)
 
 
 def _button(name: str, tooltip: str) -> widgets.Button:

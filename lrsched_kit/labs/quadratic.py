@@ -38,7 +38,9 @@ SHAPES: Mapping[str, Callable[[int, float, float], dict[str, float]]] = {
 
 KNOBS = (
     Param("base_lr", 0.4, 0.01, 4.0, log=True, help=WORDS["base_lr_help"]),
-    Param("end_factor", 0.01, 0.001, 1.0, log=True, help=WORDS["end_factor_help"]),
+    Param(
+        "end_factor", 0.01, 0.001, 1.0, log=True, help=WORDS["end_factor_help"], must_be="factor"
+    ),
     Param("noise", 1.0, 0.0, 4.0, help=WORDS["noise_help"], must_be="non-negative"),
     Param("ratio", 10.0, 1.0, 100.0, log=True, help=WORDS["ratio_help"]),
     Param("steps", 200, 5, 400, integer=True, help=WORDS["updates_help"]),
