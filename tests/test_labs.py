@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from lrsched_kit import BASICS, MLP, SCHEDULES, ScheduleLab, SimpleNet, toy_regression, trace_lr
+from lrsched_kit import (
+    BASICS,
+    MLP,
+    SCHEDULES,
+    ExhibitLab,
+    QuadraticLab,
+    RangeTestLab,
+    ScheduleLab,
+    SimpleNet,
+    SweepLab,
+    toy_regression,
+    trace_lr,
+)
 from lrsched_kit.fleet import Fleet
 from lrsched_kit.labs.cells import close_earlier_labs
 from lrsched_kit.words import WORDS
@@ -383,9 +395,20 @@ def test_the_notebook_gets_a_widget_and_a_picture_for_readers_without_a_kernel(l
     assert bundle["image/png"].startswith("iVBORw0KGgo")
 
 
-def test_close_leaves_no_widget_registered():
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ScheduleLab("StepLR", **QUICK),
+        lambda: SweepLab("StepLR", {"gamma": [0.1, 0.5], "step_size": [1, 2]}, epochs=1, seeds=1),
+        lambda: RangeTestLab(steps=20, epochs=1, seeds=1),
+        QuadraticLab,
+        ExhibitLab,
+    ],
+    ids=["schedule", "sweep", "range test", "quadratic", "exhibit"],
+)
+def test_close_leaves_no_widget_registered(make):
     before = set(widget_module._instances)
-    lab = ScheduleLab("StepLR", **QUICK)
+    lab = make()
     assert lab.wait(60)
     lab.close()
     assert set(widget_module._instances) <= before

@@ -86,13 +86,11 @@ def make_menu(name: str, options: Iterable[str], value: str) -> widgets.Dropdown
 
 def make_buttons(names: Sequence[str], save_folder: str = "") -> dict[str, widgets.Widget]:
     """Make buttons with words and tooltips; "log" and "code" stay down when clicked."""
-    wide, narrow = widgets.Layout(width="106px"), widgets.Layout(width="62px")
     made: dict[str, widgets.Widget] = {}
     for name in names:
         help_text = WORDS[f"{name}_help"].format(folder=save_folder)
-        kind, layout = (
-            (widgets.ToggleButton, wide) if name in _TOGGLES else (widgets.Button, narrow)
-        )
+        kind, width = (widgets.ToggleButton, 106) if name in _TOGGLES else (widgets.Button, 62)
+        layout = widgets.Layout(width=f"{width}px")
         made[name] = kind(description=WORDS[name], tooltip=help_text, layout=layout)
     return made
 

@@ -139,7 +139,7 @@ class Lab(widgets.VBox, Generic[Request]):
         """Stop training, end the thread and take the widgets off the page."""
         if self.comm is not None:  # Widget.close() comes here a second time
             self._worker.close()
-            close_parts(self)
+            close_parts(self, self._work.progress)  # which not every lab shows
         super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any] | None:
@@ -179,9 +179,9 @@ class Lab(widgets.VBox, Generic[Request]):
         self.controls["run"].tooltip = WORDS[f"{name}_help"]
 
 
-def close_parts(root: widgets.Box) -> None:
-    """Take everything in a box off the page, styles and layouts too, the box's own included."""
-    for widget in [*_descendants(root), root]:
+def close_parts(root: widgets.Box, *others: widgets.Widget) -> None:
+    """Take everything in a box, and the others, off the page, with all styles and layouts."""
+    for widget in [*others, *_descendants(root), root]:
         for part in (getattr(widget, "style", None), widget.layout):
             if isinstance(part, widgets.Widget):
                 part.close()

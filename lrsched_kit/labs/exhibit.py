@@ -165,7 +165,7 @@ class ExhibitLab(Lab[ExhibitRequest]):
         """End the thread and take the widgets off the page, those of earlier exhibits too."""
         if self.comm is not None:
             unseen = [knob for knobs in self._knobs.values() for knob in knobs.values()]
-            self._grid.children = [*unseen, self._work.progress]  # so that they are closed as well
+            self._grid.children = unseen  # so that they are closed as well
         super().close()
 
     def __repr__(self) -> str:
