@@ -40,7 +40,7 @@ def momentum_line(momentum: np.ndarray) -> str:
 def loss_lines(histories: Mapping[str, Sequence[History]]) -> list[str]:
     """Say what the final losses are, which runs diverged, and whether the difference is luck.
 
-    The first entry is the schedule under study; the second, if any, the constant rate.
+    The first entry is the schedule under study; if "Constant" follows, they are compared.
     """
     lines = []
     losses = []
@@ -62,7 +62,7 @@ def loss_lines(histories: Mapping[str, Sequence[History]]) -> list[str]:
         seeds = max(len(runs) for runs in histories.values())
         key = "loss_line" if seeds > 1 else "loss_line_one"
         lines.insert(0, WORDS[key].format(seeds=seeds, losses=", ".join(losses)))
-    if len(histories) == 2:
+    if list(histories)[1:] == ["Constant"]:
         lines += _verdict(*histories.items())
     return lines
 
@@ -71,7 +71,7 @@ def _verdict(
     first: tuple[str, Sequence[History]], second: tuple[str, Sequence[History]]
 ) -> list[str]:
     result = paired(_final(first[1]), _final(second[1]))
-    if result.seeds < 2:  # one seed is an anecdote
+    if result.seeds < 2 or np.isnan(result.gap):  # an anecdote, or no seed on which both ended
         return []
     gap = with_error(abs(result.gap), result.error)
     key = "better" if result.gap > 0 else "worse" if result.gap < 0 else "same"
