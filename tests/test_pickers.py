@@ -49,6 +49,14 @@ def test_a_new_choice_suggests_a_base_lr_and_keeps_the_schedules_settings(lab):
     assert lab.wait(60)
 
 
+def test_the_suggestion_does_not_depend_on_what_the_menus_are_called(lab):
+    for name in ("model", "optimizer"):
+        lab.controls[name].description = "another language"
+    lab.controls["optimizer"].value = "adam"
+    assert lab.controls["base_lr"].value == pytest.approx(suggest_base_lr("MLP", "adam"), rel=0.06)
+    assert lab.wait(60)
+
+
 def test_reset_goes_back_to_the_first_model_and_its_base_lr(lab):
     lab.controls["model"].value = "LSTM"
     lab.controls["optimizer"].value = "sgd"

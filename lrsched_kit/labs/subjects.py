@@ -124,10 +124,10 @@ class TrainingLab(Lab[Request]):
         super().__init__(**parts)
 
     def _on_move(self, change: dict[str, Any]) -> None:
-        picks = {name: self.controls[name].value for name in ("model", "optimizer")}
+        model, optimizer = (self.controls[name] for name in ("model", "optimizer"))
         slider = self.controls.get("base_lr")
-        if change["owner"].description in picks and isinstance(slider, widgets.FloatLogSlider):
-            rate = _suggestion(picks["model"], self._subjects, picks["optimizer"])
+        if change["owner"] in (model, optimizer) and isinstance(slider, widgets.FloatLogSlider):
+            rate = _suggestion(model.value, self._subjects, optimizer.value)
             if rate is not None:
                 move_to(slider, rate)
         super()._on_move(change)
