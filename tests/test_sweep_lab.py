@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 
@@ -147,3 +149,25 @@ def test_a_reader_without_a_kernel_sees_the_finished_map(lab):
 def test_the_constant_rate_wants_a_grid():
     with pytest.raises(ValueError, match="grid must be given for Constant"):
         SweepLab("Constant")
+
+
+def test_a_length_that_is_left_out_is_that_of_the_run_as_in_sweep():
+    grid = {"base_lr": [0.05, 0.1], "eta_min": [0.0, 0.01]}
+    lab = SweepLab("CosineAnnealingLR", grid, **QUICK)
+    assert lab.wait(60)
+    assert lab.controls["T_max"].value == QUICK["epochs"]
+    expected = sweep("CosineAnnealingLR", grid, **QUICK, progress=False).mean
+    np.testing.assert_allclose(lab.sweep.mean, expected, rtol=1e-2)  # float32 against float64
+    lab.close()
+
+
+def test_values_that_no_cell_can_have_end_the_training_that_runs():
+    grid = {"milestone_1": [3, 4, 5, 6], "gamma": [0.1, 0.2, 0.5]}
+    lab = SweepLab("MultiStepLR", grid, milestone_2=10, epochs=40, seeds=5)
+    while lab.controls["run"].description != "Stop":
+        time.sleep(0.001)
+    lab.controls["milestone_2"].value = 1
+    assert lab.wait(60)
+    assert lab.summary.startswith("Not trained: milestone_2 must come after milestone_1")
+    assert lab.controls["run"].description == "Run"
+    lab.close()

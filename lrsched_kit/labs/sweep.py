@@ -33,7 +33,8 @@ class SweepLab(TrainingLab[SweepRequest]):
             parameters (or "base_lr" and the first one), eight values each.
         base_lr, epochs, data, make_model, optimizer, batch_size: as for `ScheduleLab`.
         seeds: how many seeds a cell has.
-        **params: where the sliders start: of the two in the grid, which cell is chosen at first.
+        **params: where the sliders start: of the two in the grid, which cell is chosen at first. A
+            length of the run that is left out, such as ``T_max``, is set to ``epochs``.
 
     Attributes:
         controls: the menus, the sliders by name, and the buttons "run" and "reset".
@@ -72,7 +73,7 @@ class SweepLab(TrainingLab[SweepRequest]):
         values = {
             "base_lr": first_base_lr(base_lr, subjects, optimizer),
             "epochs": EPOCHS.check(epochs),
-            **schedule.complete(params),
+            **schedule.complete(params, horizon=EPOCHS.check(epochs)),
         }
         self._work: SweepWork = SweepWork(schedule, subjects, menus["model"].value, self._grid)
         values |= self.sweep.setting(self.sweep.nearest(values))

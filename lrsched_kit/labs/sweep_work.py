@@ -87,7 +87,7 @@ class SweepWork(Work[SweepRequest]):
                 self._draw(request)
             if stale():
                 return
-            self.set_running(False)
+        self.set_running(False)  # also what an earlier request left unfinished
         self._say(request)
         self._draw(request, crisp=True)
 
@@ -159,10 +159,15 @@ class SweepWork(Work[SweepRequest]):
             steps = self._steps(setting)
             planned = trace_lr(schedule.name, base_lr=base_lr, steps=steps, **params)
         flat, constant = np.full(setting.epochs, base_lr), self._constants.get(base_lr, [])
-        curves = [Curve("Constant", STYLES["Constant"], flat, constant, thin=True)]
-        if schedule.name != "Constant":
-            runs = self.sweep.histories.get(cell, [])
-            curves.append(Curve(schedule.name, STYLES[schedule.name], planned, runs))
+        curves = [
+            Curve("Constant", STYLES["Constant"], flat, constant, thin=True),
+            Curve(
+                schedule.name,
+                STYLES[schedule.name],
+                planned,
+                self.sweep.histories.get(cell, []),
+            ),
+        ]
         by_batch = schedule.step_every == "batch"
         scene = Scene(tuple(curves), setting.epochs, base_lr, subject.loss_label, by_batch)
         self.picture.show(self.sweep, cell, scene, crisp=crisp)
@@ -193,11 +198,8 @@ class SweepWork(Work[SweepRequest]):
         best = sweep.best_cell
         line = WORDS["best_line"].format(cell=self._cell_words(best), cells=sweep.finished.sum())
         if sweep.seeds > 1:
-            gaps = [
-                paired(sweep.losses[best], sweep.losses[cell])
-                for cell in sweep.histories
-                if cell != best
-            ]
+            losses = sweep.losses
+            gaps = [paired(losses[best], losses[cell]) for cell in sweep.histories if cell != best]
             close = sum(gap.gap < LUCK * gap.error for gap in gaps)
             line += " " + WORDS["luck_line"].format(close=close)
         return line
