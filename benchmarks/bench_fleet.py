@@ -121,7 +121,8 @@ def table():
 
 def first_epoch():
     """How soon a lab with the Transformer has something to draw, and all: 10 runs, 12 epochs."""
-    lab, advice = Fleet(Transformer, DIGITS, range(5)), get_advice("Transformer")
+    models = {seed: seeded(Transformer, seed) for seed in range(5)}
+    lab, advice = Fleet(Transformer, DIGITS, models), get_advice("Transformer")
     lr = advice.base_lr["momentum"]
     runs = [Run(name, base_lr=lr, seed=s) for name in ("StepLR", "Constant") for s in range(5)]
     start, ends = time.perf_counter(), []

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from operator import methodcaller
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -97,25 +99,30 @@ def train_many(
 class Fleet:
     """A model and a data set, found fit for each other once, to be trained as often as one likes.
 
-    `train_many` makes one for each call. A lab makes one where its cell runs: finding fit, and
-    making models, touch switches and random numbers of the whole process for a moment. Training
-    seeds that are known already does not, so that may go on in a thread.
+    `train_many` makes one for each call. Making models touches the random numbers of the whole
+    process for a moment; a fleet whose seeds are all in ``models`` makes none, so that it may be
+    built and trained in a thread.
 
     Args:
         make_model, data: as for `train_many`.
-        seeds: whose initial weights to make now.
+        models: seed -> its model, as far as they have been made already.
 
     Raises:
         ValueError: as `train_many`.
     """
 
     def __init__(
-        self, make_model: Callable[[], nn.Module], data: Dataset, seeds: Iterable[int] = (0,)
+        self,
+        make_model: Callable[[], nn.Module],
+        data: Dataset,
+        models: Mapping[int, nn.Module] = MappingProxyType({}),
     ) -> None:
-        check_batchable(seeded(make_model, 0), data)
         self._make_model = make_model
         self._data = data
-        self._models = {seed: seeded(make_model, seed) for seed in {0, *seeds}}
+        self._models = {**models}
+        if 0 not in self._models:
+            self._models[0] = seeded(make_model, 0)
+        check_batchable(copy.deepcopy(self._models[0]), data)
         self._make_stack = stack_for(self._models[0], data)
         self._price = self._make_stack([self._models[0]]).price
 

@@ -194,3 +194,18 @@ def test_a_range_test_has_the_same_menus():
     assert lab.wait(60)
     assert lab.histories
     lab.close()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: ScheduleLab("StepLR", **QUICK), lambda: RangeTestLab(steps=20, **QUICK)],
+    ids=["schedule", "range test"],
+)
+def test_a_lab_makes_models_on_the_thread_of_its_cell_only(make, monkeypatch):
+    lab = make()
+    assert lab.wait(60)
+    # Whoever draws random numbers while another thread makes a model changes that model.
+    monkeypatch.setattr(nn.init, "kaiming_uniform_", None)
+    lab.controls["model"].value = "LSTM"
+    assert lab.wait(60)
+    lab.close()

@@ -13,7 +13,7 @@ from ..training import History
 from ..words import WORDS
 from .controls import button_row, make_buttons, make_menu, make_slider, read, slider_grid
 from .range_work import RangeRequest, RangeWork
-from .subjects import TrainingLab, make_pickers, make_subjects
+from .subjects import SEEDS, TrainingLab, make_pickers, make_subjects
 
 KNOBS = (
     Param("low", 1e-5, 1e-7, 1e-2, log=True, help=WORDS["low_help"]),
@@ -21,7 +21,9 @@ KNOBS = (
     Param("steps", 264, 20, 600, integer=True, help=WORDS["steps_help"]),
     Param("smooth", 0.9, 0, 0.99, help=WORDS["smooth_help"], must_be="non-negative"),
     Param("stop_factor", 1.5, 1.1, 5, help=WORDS["stop_factor_help"]),
-    Param("seed", 0, 0, 9, integer=True, help=WORDS["test_seed_help"], must_be="non-negative"),
+    Param(
+        "seed", 0, 0, SEEDS - 1, integer=True, help=WORDS["test_seed_help"], must_be="non-negative"
+    ),
 )
 SCHEDULES = ("Constant", "CosineAnnealingLR")  # what may follow at each pick
 
@@ -78,7 +80,6 @@ class RangeTestLab(TrainingLab[RangeRequest]):
             subjects,
             menus["model"].value,
             epochs=int(check_number("epochs", epochs, integer=True)),
-            test_seeds=range(sliders["seed"].max + 1),
         )
         super().__init__(
             subjects,

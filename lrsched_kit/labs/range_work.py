@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..fleet import Run
-from ..models import seeded
 from ..optimizers import make_optimizer
 from ..range_test import RangeTest, run_range_test
 from ..style import short_number
@@ -43,16 +42,10 @@ class RangeWork(Work[RangeRequest]):
 
     picture: RangePicture
 
-    def __init__(
-        self, subjects: Mapping[str, Subject], model: str, *, epochs: int, test_seeds: range
-    ) -> None:
+    def __init__(self, subjects: Mapping[str, Subject], model: str, *, epochs: int) -> None:
         super().__init__(RangePicture(epochs))
         self._subjects, self._epochs = subjects, epochs
-        # Made here, where the cell runs: making models touches the process's random numbers.
-        _ = subjects[model].fleet
-        self._models = {
-            (model, seed): seeded(subjects[model].make_model, seed) for seed in test_seeds
-        }
+        _ = subjects[model].fleet  # found fit now, where the cell runs
         self.test: RangeTest | None = None
         self.histories: dict[str, list[History]] = {}
 
@@ -89,10 +82,7 @@ class RangeWork(Work[RangeRequest]):
 
     def _test(self, request: RangeRequest, ended: Callable[[], bool]) -> RangeTest:
         settings, subject = dict(request.settings), self._subjects[request.model]
-        key = request.model, int(settings["seed"])
-        if key not in self._models:
-            self._models[key] = seeded(subject.make_model, key[1])
-        model = copy.deepcopy(self._models[key])
+        model = copy.deepcopy(subject.models[settings["seed"]])
         return run_range_test(
             model,
             subject.data,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import ipywidgets as widgets
@@ -14,12 +15,14 @@ from torch import nn
 from ..advice import ADVICE, suggest_base_lr
 from ..data import Dataset
 from ..fleet import Fleet
-from ..models import MODELS
+from ..models import MODELS, seeded
 from ..optimizers import RULES, get_rule
 from ..schedules import check_number
 from ..words import WORDS
 from .controls import make_menu, move_to
 from .core import Lab, Request
+
+SEEDS = 10  # models are made for so many at least: a range test's slider offers them
 
 
 @dataclass(frozen=True)
@@ -29,17 +32,24 @@ class Subject:
     Attributes:
         make_model, data, batch_size: as in `train_many`.
         seeds: how many seeds a lab trains it on.
+        models: seed -> the model that training starts from, made where the lab is: making models
+            touches the process's random numbers, which a lab's thread must leave alone.
     """
 
     make_model: Callable[[], nn.Module]
     data: Dataset
     batch_size: int
     seeds: int
+    models: Mapping[int, nn.Module] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        models = {seed: seeded(self.make_model, seed) for seed in range(max(self.seeds, SEEDS))}
+        object.__setattr__(self, "models", MappingProxyType(models))
 
     @cached_property
     def fleet(self) -> Fleet:
         """The model and the data, found fit for each other when this is first asked for."""
-        return Fleet(self.make_model, self.data, seeds=range(self.seeds))
+        return Fleet(self.make_model, self.data, self.models)
 
     @property
     def steps_per_epoch(self) -> int:
