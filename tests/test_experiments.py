@@ -1,8 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from lrsched_kit import MLP, Comparison, compare, load_digits, make_optimizer, seeded, train
+from lrsched_kit import (
+    MLP,
+    Comparison,
+    History,
+    compare,
+    load_digits,
+    make_optimizer,
+    seeded,
+    train,
+)
 from lrsched_kit.stats import mean_and_error, paired
 
 
@@ -95,3 +106,13 @@ def test_bad_input_is_refused(options, message):
     with pytest.raises(ValueError) as error:
         compare(**{"schedules": ["StepLR"], "epochs": 1, "seeds": 1} | options)
     assert message in str(error.value)
+
+
+def test_a_verdict_names_an_amount_only_where_there_is_a_difference():
+    def last(loss):
+        return replace(History.empty(1, 1), val_loss=np.array([loss]))
+
+    finals = {"Constant": (0.4, 0.5), "StepLR": (0.4, 0.5), "ExponentialLR": (np.nan, np.nan)}
+    made = Comparison({label: [*map(last, losses)] for label, losses in finals.items()})
+    assert made.verdict("StepLR") == "StepLR is lower than Constant on 0 of 2 seeds"
+    assert made.verdict("ExponentialLR") == "ExponentialLR is lower than Constant on 0 of 2 seeds"

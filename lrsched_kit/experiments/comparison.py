@@ -66,11 +66,16 @@ class Comparison:
         return {label: self.against(label).wins for label in self.histories}
 
     def verdict(self, label: str) -> str:
-        """Say in a line on how many seeds ``label`` is lower, and by how much on average."""
+        """Say in a line on how many seeds ``label`` is lower, and by how much on average.
+
+        Where it ends on the baseline itself, or no seed has two finite losses, without an amount.
+        """
         result = self.against(label)
         by = with_error(abs(result.gap), result.error)
         lower = f"{label} is lower than {self.baseline} on {result.wins} of {result.seeds} seeds"
-        return f"{lower}, by {by}" if result.gap > 0 else f"{lower}, but higher by {by} on average"
+        if result.gap < 0:
+            return f"{lower}, but higher by {by} on average"
+        return f"{lower}, by {by}" if result.gap > 0 else lower
 
     def table(self) -> str:
         """Return the comparison as aligned text, lowest mean first."""
