@@ -161,10 +161,15 @@ def plot_heat_map(
     Returns:
         The Axes.
 
+    Raises:
+        ValueError: unless ``losses`` has a number for each cell of the grid.
+
     >>> ax = plot_heat_map(np.array([[0.4, 0.3]]), {"gamma": (0.1,), "step_size": (2, 4)})
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('step_size', 'gamma')
     """
+    if np.shape(losses) != (shape := tuple(map(len, grid.values()))):
+        raise ValueError(f"losses must have shape {shape}, as the grid, got {np.shape(losses)}.")
     ax = ax or new_axes(size=(6.4, 4.2))[0]
     heat_map = HeatMap(ax, grid, label)
     heat_map.set_limits(*heat_map.limits_of(losses))

@@ -129,6 +129,9 @@ def set_loss_scale(ax: Axes, bottom: float, top: float, *, most: int = 8) -> Non
 
 
 _TICK_DIGITS = (
+    tuple(n / 20 for n in range(20, 200)),
+    tuple(n / 10 for n in range(10, 100)),
+    tuple(n / 5 for n in range(5, 50)),
     (1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 9),
     (1, 1.5, 2, 3, 4, 5, 6, 8),
     (1, 1.5, 2, 3, 5, 7),
@@ -143,6 +146,8 @@ def loss_ticks(bottom: float, top: float, most: int = 8) -> np.ndarray:
 
     >>> loss_ticks(0.3, 2.5).round(3).tolist()
     [0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0]
+    >>> loss_ticks(0.201, 0.241).round(3).tolist()
+    [0.205, 0.21, 0.215, 0.22, 0.225, 0.23, 0.235, 0.24]
     """
     decades = 10.0 ** np.arange(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
     for digits in _TICK_DIGITS:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lrsched_kit import FAMILIES, SCHEDULES, History, plot_histories, plot_rates
+from lrsched_kit import FAMILIES, SCHEDULES, History, plot_heat_map, plot_histories, plot_rates
 from lrsched_kit.plotting import new_axes
-from lrsched_kit.style import OTHER_STYLES, STYLES, nice_ceiling
+from lrsched_kit.style import OTHER_STYLES, STYLES, loss_ticks, nice_ceiling
 
 
 def history(val_loss, rates=(0.1, 0.1, 0.01), diverged_at=None):
@@ -91,3 +91,14 @@ def test_labels_of_one_schedule_are_told_apart():
 @pytest.mark.parametrize("value", [1e-4, 0.1, 0.11, 0.999, 1, 7.3, 2345])
 def test_nice_ceilings_are_close_above(value):
     assert value <= nice_ceiling(value) <= 1.5 * value
+
+
+@pytest.mark.parametrize("decade", [0.1, 1.0])
+def test_losses_near_each_other_still_have_ticks_to_be_read_by(decade):
+    for low in decade * np.geomspace(1, 10, 97):
+        assert 2 <= len(loss_ticks(low, 1.2 * low)) <= 8
+
+
+def test_a_heat_map_of_another_shape_than_its_grid_is_refused():
+    with pytest.raises(ValueError, match=r"losses must have shape \(1, 2\), as the grid"):
+        plot_heat_map(np.ones((2, 2)), {"gamma": (0.1,), "step_size": (2, 4)})
