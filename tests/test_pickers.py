@@ -209,3 +209,18 @@ def test_a_lab_makes_models_on_the_thread_of_its_cell_only(make, monkeypatch):
     lab.controls["model"].value = "LSTM"
     assert lab.wait(60)
     lab.close()
+
+
+def test_a_pin_is_out_of_the_picture_while_another_kind_of_loss_is_shown(lab):
+    def shown():
+        return sum(slot.val.get_visible() for slot in lab._work.picture._panels._slots)
+
+    lab.controls["pin"].click()
+    assert lab.wait(60)
+    assert shown() == 3
+    lab.controls["model"].value = "SimpleNet"  # mean squared error
+    assert lab.wait(60)
+    assert shown() == 2
+    lab.controls["model"].value = "CNN"  # cross-entropy again
+    assert lab.wait(60)
+    assert shown() == 3

@@ -215,17 +215,20 @@ class LabWork(Work[LabRequest]):
             base_lr, epochs = result.setting.base_lr, result.setting.epochs
             flat = LabResult(result.setting, np.full(epochs, base_lr), result.histories)
             curves.insert(0, self._curve("Constant", flat))
+        setting = result.setting
+        loss_label = self._subjects[setting.model].loss_label
         for number, pin in enumerate(request.pins):
+            if self._subjects[pin.setting.model].loss_label != loss_label:
+                continue  # another kind of loss has no place on this axis
             label = WORDS["pin_label"].format(number=number + 1, settings=self._differences(pin))
             curves.append(
                 Curve(label, OTHER_STYLES[number], None, pin.histories[self._name], thin=True)
             )
-        setting = result.setting
         scene = Scene(
             tuple(curves),
             setting.epochs,
             setting.base_lr,
-            loss_label=self._subjects[setting.model].loss_label,
+            loss_label=loss_label,
             by_batch=setting.step_every == "batch",
             log=request.log,
         )
