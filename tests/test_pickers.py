@@ -11,10 +11,13 @@ from lrsched_kit import (
     ScheduleLab,
     SimpleNet,
     SweepLab,
+    load_digits,
     suggest_base_lr,
     toy_regression,
     trace_lr,
 )
+from lrsched_kit.advice import get_advice
+from lrsched_kit.labs.subjects import make_subjects
 from lrsched_kit.optimizers import RULES
 
 QUICK = {"epochs": 1, "seeds": 1}
@@ -224,3 +227,8 @@ def test_a_pin_is_out_of_the_picture_while_another_kind_of_loss_is_shown(lab):
     lab.controls["model"].value = "CNN"  # cross-entropy again
     assert lab.wait(60)
     assert shown() == 3
+
+
+def test_a_model_of_the_kit_keeps_its_advised_batch_size_on_data_of_ones_own():
+    (subject,) = make_subjects(MODELS["Transformer"], load_digits(0.0), None, 1).values()
+    assert subject.batch_size == get_advice("Transformer").batch_size

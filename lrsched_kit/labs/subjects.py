@@ -88,7 +88,8 @@ def make_subjects(
         own = getattr(make_model, "__name__", "")
         data = ADVICE[name or "MLP"].make_data() if data is None else data
         label = own if own.isidentifier() else WORDS["own_model"]
-        return {label: Subject(make_model, data, batch_size or 16, seeds)}
+        batch_size = batch_size or ADVICE[name or "MLP"].batch_size
+        return {label: Subject(make_model, data, batch_size, seeds)}
     sources = {advice.make_data: advice.make_data() for advice in ADVICE.values()}
     return {
         key: Subject(
