@@ -2,7 +2,9 @@
 
 import inspect
 import itertools
+import threading
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import ipywidgets.widgets.widget as widget_module
@@ -475,3 +477,16 @@ def test_the_lesson_walks_through_the_exhibits_in_order_under_their_own_titles()
     titles = [f"### {n}. {e.title}" for n, e in enumerate(EXHIBITS.values(), 1)]
     places = [text.index(title) for title in titles]
     assert places == sorted(places)
+
+
+def test_a_warning_from_another_thread_is_not_put_into_torchs_mouth():
+    def warning_elsewhere():
+        thread = threading.Thread(target=warnings.warn, args=("mine",))
+        thread.start()
+        thread.join()
+        yield 1.0
+
+    parts = {"wrong": warning_elsewhere, "meant": lambda: [1.0], "params": ()}
+    exhibit = replace(EXHIBITS["wrong_order"], **parts)
+    with pytest.warns(UserWarning, match="mine"):
+        assert exhibit.run().warnings == ()

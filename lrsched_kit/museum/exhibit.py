@@ -6,6 +6,7 @@ import inspect
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,15 +197,13 @@ class Exhibit:
         meant = _column(list(self.meant(**settings)))
         values: list[Any] = []
         error = None
-        with _listening, warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with _warnings_of_this_thread() as said:
             try:
                 values.extend((self.right if mended else self.wrong)(**settings))
             except Exception as raised:  # a result, shown in words
                 error = raised
-        said = dict.fromkeys(str(warning.message) for warning in caught)
         applied = _column(values) if values else np.empty((0, meant.shape[1]))
-        return Showing(applied, meant, tuple(said), error, self.unit, self.within)
+        return Showing(applied, meant, tuple(dict.fromkeys(said)), error, self.unit, self.within)
 
     def complete(self, knobs: Mapping[str, object]) -> dict[str, Any]:
         """Return all knobs: the given ones checked, the others at their defaults."""
@@ -216,6 +215,25 @@ class Exhibit:
                     f"it takes {', '.join(known)}."
                 )
         return {name: _within(p, knobs.get(name, p.default)) for name, p in known.items()}
+
+
+@contextmanager
+def _warnings_of_this_thread() -> Iterator[list[str]]:
+    """Collect what is warned about on this thread; others' warnings go where they always go."""
+    said: list[str] = []
+    here = threading.get_ident()
+    with _listening, warnings.catch_warnings():
+        warnings.simplefilter("always")
+        show = warnings.showwarning
+
+        def note(message: Warning | str, *args: Any, **options: Any) -> None:
+            if threading.get_ident() == here:
+                said.append(str(message))
+            else:
+                show(message, *args, **options)
+
+        warnings.showwarning = note
+        yield said
 
 
 def _within(param: Param | Choice, value: object) -> Any:
