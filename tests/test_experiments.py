@@ -116,3 +116,8 @@ def test_a_verdict_names_an_amount_only_where_there_is_a_difference():
     made = Comparison({label: [*map(last, losses)] for label, losses in finals.items()})
     assert made.verdict("StepLR") == "StepLR is lower than Constant on 0 of 2 seeds"
     assert made.verdict("ExponentialLR") == "ExponentialLR is lower than Constant on 0 of 2 seeds"
+
+
+def test_an_unknown_label_is_refused_with_the_nearest(result):
+    with pytest.raises(ValueError, match="did you mean 'StepLR'"):
+        result.against("StepLr")

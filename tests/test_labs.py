@@ -189,7 +189,7 @@ def test_the_constant_rate_is_trained_once_while_only_the_schedule_changes(lab):
 
 
 def legend(lab):
-    return [text.get_text() for text in lab._work.picture._live._figure.legends[0].get_texts()]
+    return [text.get_text() for text in lab._work.picture.live._figure.legends[0].get_texts()]
 
 
 def test_pins_stay_in_the_picture_and_name_what_differs(lab):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from distributed import Client, LocalCluster
 
-from lrsched_kit import MLP, Run, compare, load_digits, sweep, train_many
+from lrsched_kit import MLP, Run, Sweep, compare, load_digits, sweep, train_many
 from lrsched_kit.experiments import slices
 
 GRID = {"gamma": [0.1, 0.5], "step_size": [1, 2, 3]}
@@ -97,6 +97,13 @@ def test_the_picture_frames_the_best_cell_and_the_chosen_one():
     middles = [line.get_xydata()[:4].mean(0).round(6).tolist() for line in ax.lines[1:]]
     assert middles[-1] == [2, 1]  # step_size 3, gamma 0.5
     assert len(ax.texts) == 6
+
+
+def test_the_nearest_cell_is_nearest_by_ratio_and_both_parameters_are_wanted():
+    result = Sweep("StepLR", {"base_lr": (0.01, 0.1), "gamma": (0.1, 0.5)}, seeds=1)
+    assert result.nearest({"base_lr": 0.04, "gamma": 0.5}) == (1, 1)
+    with pytest.raises(ValueError, match="setting must hold 'gamma'"):
+        result.nearest({"base_lr": 0.04})
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,20 @@ class Comparison:
         return {k: float(mean_and_error(v)[1]) for k, v in self.final_losses.items()}
 
     def against(self, label: str, other: str | None = None) -> Paired:
-        """Compare ``label`` with ``other`` (default: the baseline), seed by seed."""
+        """Compare ``label`` with ``other`` (default: the baseline), seed by seed.
+
+        Raises:
+            ValueError: for an unknown label, with the nearest one and the list.
+        """
         losses = self.final_losses
-        return paired(losses[label], losses[self.baseline if other is None else other])
+        pair = (label, self.baseline if other is None else other)
+        for name in pair:
+            if name not in losses:
+                raise ValueError(
+                    f"label must name what was compared{nearest(str(name), losses)}, got {name!r}; "
+                    f"there are {', '.join(losses)}."
+                )
+        return paired(*(losses[name] for name in pair))
 
     @property
     def wins(self) -> dict[str, int]:

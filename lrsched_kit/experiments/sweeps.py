@@ -139,12 +139,23 @@ class Sweep:
         )
 
     def nearest(self, setting: Mapping[str, float]) -> Cell:
-        """Return the cell whose parameters are nearest to ``setting``."""
-        row, column = (
-            int(np.abs(np.subtract(values, setting[name])).argmin())
-            for name, values in self.grid.items()
-        )
+        """Return the cell whose parameters are nearest to ``setting``, by ratio where positive.
+
+        Raises:
+            ValueError: if one of the two parameters is not in ``setting``.
+        """
+        for name in self.grid:
+            if name not in setting:
+                raise ValueError(f"setting must hold {name!r}, got {', '.join(setting)}.")
+        row, column = (_nearest(values, setting[name]) for name, values in self.grid.items())
         return row, column
+
+
+def _nearest(values: Sequence[float], target: float) -> int:
+    numbers = np.array([*values, target], dtype=float)
+    if (numbers > 0).all():
+        numbers = np.log(numbers)
+    return int(np.abs(numbers[:-1] - numbers[-1]).argmin())
 
 
 def sweep(

@@ -49,6 +49,11 @@ def close_earlier_labs(lab: Closable) -> None:
     _living[cell] = (execution, [*labs, weakref.ref(lab)])
 
 
+def in_front_end() -> bool:
+    """Whether somebody looks on: front ends name the cell that they run, programs do not."""
+    return _running_cell()[0] is not None
+
+
 def _running_cell() -> tuple[str | None, str]:
     """Return the id of the cell that is being executed (or None), and of this execution."""
     if "IPython" not in sys.modules:

@@ -6,25 +6,40 @@ import base64
 import html
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import ipywidgets as widgets
 
-from ..live import WIDTH, LatestWorker
+from ..live import WIDTH, LatestWorker, LiveFigure
 from ..words import WORDS
-from .cells import close_earlier_labs
+from .cells import close_earlier_labs, in_front_end
 
 Request = TypeVar("Request")
+_PATIENCE = 2.0  # seconds that a lab may keep its cell from being done
 
 
-class Picture(Protocol):
-    """What a lab draws on."""
+class Picture:
+    """What a lab draws on: a figure in a widget.
 
-    image: widgets.Image
-    png: bytes
+    Attributes:
+        live: the figure; a subclass makes it.
+    """
+
+    live: LiveFigure
+
+    @property
+    def image(self) -> widgets.Image:
+        """The widget that shows the picture."""
+        return self.live.image
+
+    @property
+    def png(self) -> bytes:
+        """The newest crisp frame; empty before there is one."""
+        return self.live.crisp_png
 
     def describe(self, text: str) -> None:
         """Say in words what the picture shows."""
+        self.live.describe(text)
 
 
 class Work(ABC, Generic[Request]):
@@ -143,10 +158,14 @@ class Lab(widgets.VBox, Generic[Request]):
         super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any] | None:
-        """Add the first finished picture, for those who read the notebook without running it."""
+        """Add a picture for those who read the notebook without running it.
+
+        In front of a reader a slow lab is shown as it works, and its picture is left out; where
+        notebooks are run by a program, the finished picture is waited for.
+        """
         bundle = super()._repr_mimebundle_(**kwargs)
         try:
-            self.wait(timeout=60)
+            self.wait(timeout=_PATIENCE if in_front_end() else 60)
         except Exception:  # the lab itself shows it, and so does the next wait()
             return bundle
         if bundle is not None and self._work.picture.png:

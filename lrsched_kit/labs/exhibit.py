@@ -16,7 +16,7 @@ from ..museum import EXHIBITS, HEADER, Choice, Exhibit, ExhibitAxes, Showing, ge
 from ..params import Param
 from ..words import WORDS
 from .controls import button_row, make_slider, read, slider_grid
-from .core import Lab, Work
+from .core import Lab, Picture, Work
 
 CHANGED = "background: #fbe3b5"  # a line of code that the other version has not
 PALE = "color: #767676"
@@ -31,7 +31,7 @@ class ExhibitRequest:
     mended: bool
 
 
-class ExhibitPicture:
+class ExhibitPicture(Picture):
     """Draws showings into one widget."""
 
     def __init__(self) -> None:
@@ -40,26 +40,12 @@ class ExhibitPicture:
         figure.subplots_adjust(left=0.118, right=0.98, top=0.87, bottom=0.17)
         ax.yaxis.set_label_coords(-0.075, 0.5)
         self._axes = ExhibitAxes(ax)
-        self._live = LiveFigure(figure, self._axes.artists)
-
-    @property
-    def image(self) -> widgets.Image:
-        """The widget that shows the picture."""
-        return self._live.image
-
-    @property
-    def png(self) -> bytes:
-        """The newest crisp frame."""
-        return self._live.crisp_png
-
-    def describe(self, text: str) -> None:
-        """Say in words what the picture shows."""
-        self._live.describe(text)
+        self.live = LiveFigure(figure, self._axes.artists)
 
     def show(self, request: ExhibitRequest, showing: Showing, *, crisp: bool = False) -> None:
         """Draw what was applied over what was meant."""
         changed = self._axes.show(request.exhibit, showing, mended=request.mended)
-        self._live.draw(background_changed=changed, crisp=crisp)
+        self.live.draw(background_changed=changed, crisp=crisp)
 
 
 class ExhibitWork(Work[ExhibitRequest]):

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -19,6 +18,7 @@ from ..stats import mean_and_error
 from ..style import Style, dress, nice_ceiling, nice_floor, set_loss_scale, set_rate_scale
 from ..training import History
 from ..words import WORDS
+from .core import Picture
 
 MAX_CURVES = 5  # the schedule, the constant rate, three pins
 LOG_DECADES = 5  # a logarithmic rate axis shows at most so many
@@ -149,7 +149,7 @@ class Panels:
         )
 
 
-class LabPicture:
+class LabPicture(Picture):
     """Draws scenes into one widget: rates left, losses right."""
 
     def __init__(self, rate_title: str) -> None:
@@ -160,30 +160,16 @@ class LabPicture:
         self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.082, 0.845))
         for ax in (rate_ax, loss_ax):  # tick labels of any length fit beside
             ax.yaxis.set_label_coords(-0.155, 0.5)
-        self._live = LiveFigure(figure, [*self._panels.artists, *self._marks(rate_ax)])
+        self.live = LiveFigure(figure, [*self._panels.artists, *self._marks(rate_ax)])
 
     def _marks(self, rate_ax: Axes) -> list[Artist]:
         """Make what else moves."""
         return []
 
-    @property
-    def image(self) -> widgets.Image:
-        """The widget that shows the picture."""
-        return self._live.image
-
-    @property
-    def png(self) -> bytes:
-        """The newest crisp frame."""
-        return self._live.crisp_png
-
-    def describe(self, text: str) -> None:
-        """Say in words what the picture shows."""
-        self._live.describe(text)
-
     def show(self, scene: Scene, *, crisp: bool = False) -> None:
         """Draw a scene. ``crisp`` marks the last frame of a run: more pixels, limits refitted."""
         changed = self._panels.show(scene, refit=crisp)
-        self._live.draw(background_changed=changed, crisp=crisp)
+        self.live.draw(background_changed=changed, crisp=crisp)
 
 
 class _Slot:

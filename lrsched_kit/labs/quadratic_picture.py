@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +15,7 @@ from ..live import LiveFigure
 from ..style import STYLES, Style, dress, nice_ceiling, set_loss_scale
 from ..theory import Expected
 from ..words import WORDS
+from .core import Picture
 
 LEVELS = 0.05 * 3.0 ** np.arange(6)  # the lines of equal loss
 CIRCLE = np.linspace(0, 2 * np.pi, 121)
@@ -39,7 +39,7 @@ class Walk:
     floor: np.ndarray
 
 
-class QuadraticPicture:
+class QuadraticPicture(Picture):
     """Draws walks into one widget; the flat direction lies across, the steep one upright."""
 
     def __init__(self) -> None:
@@ -57,22 +57,8 @@ class QuadraticPicture:
         (self._levels,) = self._map_ax.plot([], [], color="#d0d0d0", lw=0.9)
         self._slots = [_Slot(self._map_ax, self._loss_ax) for _ in range(2)]
         moving = [self._levels, *(artist for slot in self._slots for artist in slot.artists)]
-        self._live = LiveFigure(figure, moving)
+        self.live = LiveFigure(figure, moving)
         self._frame: tuple | None = None  # what the background was drawn for
-
-    @property
-    def image(self) -> widgets.Image:
-        """The widget that shows the picture."""
-        return self._live.image
-
-    @property
-    def png(self) -> bytes:
-        """The newest crisp frame."""
-        return self._live.crisp_png
-
-    def describe(self, text: str) -> None:
-        """Say in words what the picture shows."""
-        self._live.describe(text)
 
     def show(
         self, walks: Mapping[str, Walk], curvature: Sequence[float], *, crisp: bool = False
@@ -83,7 +69,7 @@ class QuadraticPicture:
         for slot, (label, walk) in zip(self._slots, walks.items(), strict=False):
             slot.show(walk, STYLES[label])
         self._levels.set_data(*_levels(curvature))
-        self._live.draw(background_changed=self._fit(walks), crisp=crisp)
+        self.live.draw(background_changed=self._fit(walks), crisp=crisp)
 
     def _fit(self, walks: Mapping[str, Walk]) -> bool:
         """Set limits and legend where they changed, and say whether they did."""

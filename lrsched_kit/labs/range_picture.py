@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -15,9 +14,10 @@ from ..stats import mean_and_error
 from ..style import dress, nice_ceiling, nice_floor, set_loss_scale
 from ..training import History
 from ..words import WORDS
+from .core import Picture
 
 
-class RangePicture:
+class RangePicture(Picture):
     """The live picture: one set of artists for its lifetime."""
 
     def __init__(self, epochs: int) -> None:
@@ -39,21 +39,7 @@ class RangePicture:
         self._limits = (0.3, 2.5)
         set_loss_scale(self._ax, *self._limits)
         moving = [artist for pair in self._curves.values() for artist in pair]
-        self._live = LiveFigure(figure, [*self._range.artists, *moving])
-
-    @property
-    def image(self) -> widgets.Image:
-        """The widget that shows the picture."""
-        return self._live.image
-
-    @property
-    def png(self) -> bytes:
-        """The newest crisp frame."""
-        return self._live.crisp_png
-
-    def describe(self, text: str) -> None:
-        """Say in words what the picture shows."""
-        self._live.describe(text)
+        self.live = LiveFigure(figure, [*self._range.artists, *moving])
 
     def show(
         self,
@@ -81,7 +67,7 @@ class RangePicture:
             if len(runs) > 1:
                 band.set_data(self._epochs, np.maximum(mean - error, 0.1 * mean), mean + error)
             heights.append(mean[np.isfinite(mean)])
-        self._live.draw(background_changed=self._fit(heights, refit=crisp) or changed, crisp=crisp)
+        self.live.draw(background_changed=self._fit(heights, refit=crisp) or changed, crisp=crisp)
 
     def _fit(self, heights: list[np.ndarray], refit: bool) -> bool:
         losses = np.concatenate(heights)

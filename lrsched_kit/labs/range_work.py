@@ -12,6 +12,7 @@ import numpy as np
 from ..fleet import Run
 from ..optimizers import make_optimizer
 from ..range_test import RangeTest, run_range_test
+from ..schedules import get_schedule
 from ..style import short_number
 from ..training import History
 from ..words import WORDS
@@ -100,7 +101,7 @@ class RangeWork(Work[RangeRequest]):
         ended: Callable[[], bool],
     ) -> dict[str, list[History]]:
         subject = self._subjects[request.model]
-        params = {"T_max": self._epochs} if request.schedule == "CosineAnnealingLR" else {}
+        params = get_schedule(request.schedule).complete({}, horizon=self._epochs)
         runs = [
             Run(request.schedule, params, rate, request.optimizer, seed)
             for rate in picks.values()

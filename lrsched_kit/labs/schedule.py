@@ -43,7 +43,8 @@ class ScheduleLab(TrainingLab[LabRequest]):
         batch_size: rows per update; None: as advised for the model.
         step_every: "epoch" or "batch", when the scheduler steps; None: as practice has it.
         seeds: how many seeds to average over.
-        **params: where the schedule's own sliders start. A value beyond a slider widens it.
+        **params: where the schedule's own sliders start. A value beyond a slider widens it; a
+            length of the run that is left out, such as ``T_max``, is set to ``epochs``.
 
     Attributes:
         controls: the menus "model", "optimizer" and "step_every", the sliders by name ("base_lr",
@@ -77,17 +78,15 @@ class ScheduleLab(TrainingLab[LabRequest]):
         **params: float,
     ) -> None:
         self._schedule = get_schedule(name)
-        subjects = make_subjects(make_model, data, batch_size, seeds)
-        menus = make_pickers(subjects, optimizer)
         unit = self._schedule.step_every if step_every is None else step_every
         check_step_every(unit, wants_metric=self._schedule.metric_driven)
+        subjects = make_subjects(make_model, data, batch_size, seeds)
+        values = {"base_lr": first_base_lr(base_lr, subjects, optimizer)}
+        values["epochs"] = EPOCHS.check(epochs)
+        values |= self._schedule.complete(params, horizon=values["epochs"])
+        menus = make_pickers(subjects, optimizer)
         menus["step_every"] = make_menu("step_every", self._units(), unit)
-        start = {
-            **{key: menu.value for key, menu in menus.items()},
-            "base_lr": first_base_lr(base_lr, subjects, optimizer),
-            "epochs": EPOCHS.check(epochs),
-            **self._schedule.complete(params),
-        }
+        start = {key: menu.value for key, menu in menus.items()} | values
         self._pins: tuple[LabResult, ...] = ()
         sliders = {
             param.name: make_slider(param, start[param.name])
@@ -158,10 +157,10 @@ class ScheduleLab(TrainingLab[LabRequest]):
         Raises:
             RuntimeError: when no run has finished yet.
         """
-        if not (histories := self.histories):
+        if (result := self._work.result) is None:
             raise RuntimeError(WORDS["nothing_to_save"])
-        label = self._subjects[self._work.result.setting.model].loss_label
-        return save_run(histories, Path(folder), self._schedule.name, label)
+        label = self._subjects[result.setting.model].loss_label
+        return save_run(result.histories, Path(folder), self._schedule.name, label)
 
     def __repr__(self) -> str:
         return f"ScheduleLab({self._schedule.name})"

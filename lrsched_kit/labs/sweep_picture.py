@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from ..experiments import Sweep
 from ..heatmap import HeatMap
 from ..live import LiveFigure
 from ..words import WORDS
+from .core import Picture
 from .picture import Panels, Scene
 
 
-class SweepPicture:
+class SweepPicture(Picture):
     """Draws a sweep and one of its cells into one widget.
 
     Args:
@@ -34,22 +34,8 @@ class SweepPicture:
         self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.62, 0.905), ticks=6)
         for ax in (rate_ax, loss_ax):
             ax.yaxis.set_label_coords(-0.2, 0.5)
-        self._live = LiveFigure(figure, [*self._map.artists, *self._panels.artists])
+        self.live = LiveFigure(figure, [*self._map.artists, *self._panels.artists])
         self._limits: tuple[float, float] | None = None
-
-    @property
-    def image(self) -> widgets.Image:
-        """The widget that shows the picture."""
-        return self._live.image
-
-    @property
-    def png(self) -> bytes:
-        """The newest crisp frame."""
-        return self._live.crisp_png
-
-    def describe(self, text: str) -> None:
-        """Say in words what the picture shows."""
-        self._live.describe(text)
 
     def show(
         self, sweep: Sweep, cell: tuple[int, int], scene: Scene, *, crisp: bool = False
@@ -63,4 +49,4 @@ class SweepPicture:
             self._limits = limits
         self._map.show(mean, finished=sweep.finished, best=sweep.best_cell, marked=cell)
         changed |= self._panels.show(scene, refit=crisp)
-        self._live.draw(background_changed=changed, crisp=crisp)
+        self.live.draw(background_changed=changed, crisp=crisp)
