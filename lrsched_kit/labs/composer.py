@@ -261,7 +261,7 @@ def _phase_grid(columns: list[widgets.VBox]) -> widgets.GridBox:
     return widgets.GridBox(
         columns,
         layout=widgets.Layout(
-            grid_template_columns="repeat(auto-fill, minmax(176px, 1fr))",
+            grid_template_columns="repeat(auto-fit, minmax(225px, 1fr))",
             grid_gap="4px 12px",
             max_width=WIDTH,
         ),
