@@ -12,6 +12,7 @@ import ipywidgets as widgets
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image as PillowImage
 from traitlets import Unicode
 
 from .plotting import palette_png, pixels_of
@@ -145,6 +146,7 @@ class LiveFigure:
         for artist in moving:
             artist.set_animated(True)
         self.image = _DescribedImage(
+            value=_blank(figure),
             format="png",
             layout=widgets.Layout(width="100%", max_width=WIDTH, height="auto", margin="0"),
         )
@@ -191,6 +193,17 @@ class LiveFigure:
         with self.image.hold_sync():
             self.image.format = "png" if crisp else "jpeg"
             self.image.value = value
+
+
+def _blank(figure: Figure) -> bytes:
+    """Return a white PNG of the figure's shape.
+
+    A browser that is first given no picture may show none later, if the lab is out of sight then.
+    """
+    width, height = figure.get_size_inches()
+    buffer = io.BytesIO()
+    PillowImage.new("1", (round(40 * width), round(40 * height)), 1).save(buffer, "png")
+    return buffer.getvalue()
 
 
 def _quick_jpeg(canvas: FigureCanvasAgg) -> bytes:

@@ -129,6 +129,13 @@ def live():
     return LiveFigure(figure, [line]), line, ax
 
 
+def test_before_the_first_frame_there_is_a_blank_one_of_the_same_shape(live):
+    live, _, _ = live
+    blank = Image.open(io.BytesIO(live.image.value))
+    assert blank.width / blank.height == 2
+    assert live.crisp_png == b""
+
+
 def pixels(live):
     return np.asarray(Image.open(io.BytesIO(live.image.value)).convert("RGB")).astype(int)
 

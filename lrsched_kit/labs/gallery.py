@@ -167,7 +167,10 @@ class _Cell(widgets.VBox):
     """A row's picture with its button under it."""
 
     def __init__(self, on_click: Callable[[str], None]) -> None:
-        self.picture = widgets.Image(layout=widgets.Layout(width=_WIDTH, height="auto"))
+        self.picture = widgets.Image(
+            value=thumbnail("Constant"),  # none would do: see live.py on blank pictures
+            layout=widgets.Layout(width=_WIDTH, height="auto"),
+        )
         self.button = widgets.Button(layout=widgets.Layout(width=_WIDTH))
         self.button.on_click(lambda button: on_click(button.description))
         super().__init__([self.picture, self.button])
