@@ -1,3 +1,5 @@
+"""What all tests share, notebooks included."""
+
 import os
 
 from hypothesis import settings
