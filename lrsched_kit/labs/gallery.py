@@ -19,6 +19,7 @@ from .controls import button_row
 from .core import close_parts
 from .schedule import ScheduleLab
 
+_LINK = "color: #0072b2; text-decoration: underline"  # pages style links in text only
 _WIDTH = "172px"  # of a small picture: six fit the page
 
 
@@ -188,6 +189,7 @@ def _facts(row: Schedule) -> str:
     """Return formula, use, usual unit and source of a row as HTML."""
     kind = WORDS["in_torch" if in_torch(row.name) else "not_in_torch"]
     unit = WORDS["unit_line"].format(unit=WORDS[row.step_every])
-    link = f"<a href='{html.escape(row.source)}' target='_blank'>{WORDS['source']}</a>"
+    link = f"<a href='{html.escape(row.source)}' target='_blank' style='{_LINK}'>"
+    link += f"{WORDS['source']}</a>"
     lines = [f"<b>{row.name}</b> ({kind}). {html.escape(row.when)}", f"{unit} {link}"]
     return f"<div style='line-height: 1.5'>{'<br>'.join(lines)}</div>$$\\large {row.formula}$$"
