@@ -2,11 +2,26 @@
 
 import os
 
+# Where tests run side by side, each process and each kernel it starts keeps to one thread of
+# torch's: threads that wait for each other at a crowded processor take many times as long.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+# No progress bars from kernels: whether one appears is a matter of speed.
+os.environ["TQDM_DISABLE"] = "1"
+
+import pytest
+import torch
 from hypothesis import settings
 
 # The same examples each time, without a stop-watch: a red test is then red for everybody.
 settings.register_profile("kit", derandomize=True, deadline=None, max_examples=40)
 settings.load_profile("kit")
 
-# The kernels that nbval starts show no progress bars: whether one appears is a matter of speed.
-os.environ["TQDM_DISABLE"] = "1"
+
+@pytest.fixture
+def two_threads():
+    """Let torch have two threads, as on a machine with two cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)

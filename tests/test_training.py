@@ -137,12 +137,12 @@ def test_should_stop_ends_within_one_step():
     assert history.finished == 1
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_the_process_keeps_its_thread_count():
-    before = torch.get_num_threads()
     during = []
     run(epochs=1, on_epoch=lambda *_: during.append(torch.get_num_threads()))
     assert during == [1]
-    assert torch.get_num_threads() == before
+    assert torch.get_num_threads() == 2
 
 
 def test_a_model_with_batch_norm_and_dropout_trains():
@@ -209,10 +209,10 @@ def test_bad_input_is_refused_before_anything_is_trained(message):
     assert all(torch.equal(p, q) for p, q in zip(given["model"].parameters(), before, strict=True))
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_a_training_within_another_leaves_torch_to_one_thread():
-    before = torch.get_num_threads()
     with one_thread():
         with one_thread():
             pass
         assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == before
+    assert torch.get_num_threads() == 2
