@@ -26,7 +26,7 @@ lab: .venv/lab.done ## open the lessons in JupyterLab
 test: .venv/test.done ## check style, then run every test, doctest and notebook
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 bench: .venv/test.done ## measure speed, as ratios within one run
 	$(BIN)/python benchmarks/bench.py

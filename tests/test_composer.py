@@ -6,7 +6,6 @@ from test_snippet import applied_by
 
 from lrsched_kit import MLP, ComposerLab, Phase, SimpleNet, compose, toy_regression, trace_lr
 from lrsched_kit.labs import schedule_work as work_module
-from lrsched_kit.live import LiveFigure
 from lrsched_kit.phases import KINDS
 from lrsched_kit.words import WORDS
 
@@ -19,12 +18,6 @@ QUICK = {
     "batch_size": 8,
 }
 STEPS = 4  # batches in an epoch of the toy data
-
-
-@pytest.fixture(autouse=True)
-def small_pictures(monkeypatch):
-    # These tests look at what is drawn, not at its pixels.
-    monkeypatch.setattr(LiveFigure, "CRISP", 0.5)
 
 
 @pytest.fixture

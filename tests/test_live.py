@@ -140,6 +140,7 @@ def pixels(live):
     return np.asarray(Image.open(io.BytesIO(live.image.value)).convert("RGB")).astype(int)
 
 
+@pytest.mark.usefixtures("full_size")
 def test_a_frame_goes_to_the_widget_and_crisp_ones_have_twice_the_pixels(live):
     live, _, _ = live
     live.draw()

@@ -118,6 +118,7 @@ def test_the_picture_shows_path_ellipse_loss_and_floor(lab):
     assert legend[:2] == ["Constant", "CosineAnnealingLR"]
 
 
+@pytest.mark.usefixtures("full_size")
 def test_frames_are_quick_while_a_slider_moves_and_crisp_at_rest(lab):
     formats = []
     lab._work.picture.image.observe(lambda change: formats.append(change["new"]), "format")

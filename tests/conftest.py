@@ -1,0 +1,15 @@
+import pytest
+
+from lrsched_kit.live import LiveFigure
+
+
+@pytest.fixture
+def full_size():
+    """For tests of the pictures themselves."""
+
+
+@pytest.fixture(autouse=True)
+def small_pictures(request, monkeypatch):
+    """Let labs at rest draw a sixteenth of the pixels: that is most of what a quick lab takes."""
+    if "full_size" not in request.fixturenames:
+        monkeypatch.setattr(LiveFigure, "CRISP", 0.5)
