@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterable
 
 import ipywidgets as widgets
@@ -11,22 +10,23 @@ from torch import nn
 from ..data import Dataset
 from ..live import WIDTH
 from ..phases import KINDS, Phase
+from ..rows import Schedule
 from ..sequences import compose
-from ..snippet import training_script
-from ..training import STEP_EVERY, History, check_step_every
+from ..training import STEP_EVERY, check_step_every
 from ..words import WORDS
 from .composer_picture import MAX_PHASES
 from .composer_work import ComposerWork, PhasesSetting
-from .controls import button_row, make_buttons, make_menu, make_slider, read, slider_grid
+from .controls import make_buttons, make_menu, make_slider, read
+from .run_lab import RunLab
 from .schedule import BASE_LR, EPOCHS
 from .schedule_work import LabRequest
-from .subjects import TrainingLab, first_base_lr, make_pickers, make_subjects
+from .subjects import first_base_lr, make_pickers, make_subjects
 
 WSD = (Phase("warm up", 2), Phase("hold", 10), Phase("PolynomialLR", 8))
 SPARE = Phase("restart", 1)  # what a phase not yet added stands at
 
 
-class ComposerLab(TrainingLab[LabRequest]):
+class ComposerLab(RunLab):
     """Phases of a run, one after the other: torch's SequentialLR, beside the constant rate.
 
     Each phase has a menu, what the rate does, and a slider, for how many epochs. Whatever moves,
@@ -95,7 +95,6 @@ class ComposerLab(TrainingLab[LabRequest]):
         buttons = make_buttons(("run", "add", "remove", "reset", "log", "code"))
         buttons["remove"].layout.width = "76px"
         self._work: ComposerWork = ComposerWork(whole, subjects, start)
-        self._code = widgets.HTML(layout=widgets.Layout(display="none"))
         self._columns = [
             widgets.VBox([pairs[f"phase_{number}"], pairs[f"length_{number}"]])
             for number in range(1, MAX_PHASES + 1)
@@ -104,22 +103,15 @@ class ComposerLab(TrainingLab[LabRequest]):
             subjects,
             work=self._work,
             start=start,
-            controls={**menus, **sliders, **pairs, **buttons},
-            rows=[
-                button_row([*menus.values()]),
-                slider_grid(list(sliders.values())),
-                _phase_grid(self._columns),
-                button_row([*buttons.values(), self._work.progress]),
-                self._work.picture.image,
-                self._work.text,
-                self._code,
-            ],
+            menus=menus,
+            sliders=sliders,
+            buttons=buttons,
+            others=pairs,
+            other_rows=[_phase_grid(self._columns)],
         )
         self._show(len(self._first))
         self.controls["add"].on_click(self._on_add)
         self.controls["remove"].on_click(self._on_remove)
-        self.controls["log"].observe(self._on_move, "value")
-        self.controls["code"].observe(self._on_code, "value")
         self._submit()
 
     # ---- what a caller uses
@@ -128,29 +120,6 @@ class ComposerLab(TrainingLab[LabRequest]):
     def phases(self) -> tuple[Phase, ...]:
         """What menus and sliders say now."""
         return tuple(self._phase(number) for number in range(1, self._count + 1))
-
-    @property
-    def histories(self) -> dict[str, list[History]]:
-        """Label -> one `History` per seed, of the newest finished run."""
-        result = self._work.result
-        return {} if result is None else result.histories
-
-    @property
-    def code(self) -> str:
-        """The present setting as a script in plain PyTorch."""
-        setting = self._setting()
-        subject = self._subjects[setting.model]
-        return training_script(
-            setting.row(subject.steps_per_epoch),
-            {},
-            base_lr=setting.base_lr,
-            epochs=setting.epochs,
-            data=subject.data,
-            make_model=subject.make_model,
-            optimizer=setting.optimizer,
-            batch_size=subject.batch_size,
-            step_every=setting.step_every,
-        )
 
     def __repr__(self) -> str:
         return "ComposerLab()"
@@ -167,6 +136,9 @@ class ComposerLab(TrainingLab[LabRequest]):
         names = "model", "optimizer", "step_every", "base_lr", "epochs"
         values = {name: read(self.controls[name], self._start[name]) for name in names}
         return PhasesSetting(**values, params={}, phases=self.phases)
+
+    def _row(self, setting: PhasesSetting) -> Schedule:
+        return setting.row(self._subjects[setting.model].steps_per_epoch)
 
     def _request(self, *, again: bool) -> LabRequest:
         return LabRequest(self._setting(), log=self.controls["log"].value, again=again)
@@ -210,18 +182,6 @@ class ComposerLab(TrainingLab[LabRequest]):
     def _on_phases(self) -> None:
         self._submit()
         self._refresh_code()
-
-    def _on_move(self, change: object) -> None:
-        super()._on_move(change)
-        self._refresh_code()
-
-    def _on_code(self, _: object) -> None:
-        self._refresh_code()
-        self._code.layout.display = "block" if self.controls["code"].value else "none"
-
-    def _refresh_code(self) -> None:
-        if self.controls["code"].value:
-            self._code.value = f"<pre style='line-height:1.35'>{html.escape(self.code)}</pre>"
 
 
 def _checked(phases: Iterable[Phase]) -> tuple[Phase, ...]:

@@ -11,7 +11,7 @@ from ..range_test import RangeTest
 from ..schedules import Param, check_number
 from ..training import History
 from ..words import WORDS
-from .controls import button_row, make_buttons, make_menu, make_slider, read, slider_grid
+from .controls import make_buttons, make_menu, make_slider, read
 from .range_work import RangeRequest, RangeWork
 from .subjects import SEEDS, TrainingLab, make_pickers, make_subjects
 
@@ -85,14 +85,9 @@ class RangeTestLab(TrainingLab[RangeRequest]):
             subjects,
             work=self._work,
             start={key: menu.value for key, menu in menus.items()} | start,
-            controls={**menus, **sliders, **buttons},
-            rows=[
-                button_row(list(menus.values())),
-                slider_grid(list(sliders.values())),
-                button_row([*buttons.values(), self._work.progress]),
-                self._work.picture.image,
-                self._work.text,
-            ],
+            menus=menus,
+            sliders=sliders,
+            buttons=buttons,
         )
         self._submit()
 

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import ipywidgets as widgets
 from torch import nn
 
 from ..data import Dataset
 from ..schedules import Param, Schedule, get_schedule
-from ..snippet import training_script
-from ..training import STEP_EVERY, History, check_step_every
+from ..training import STEP_EVERY, check_step_every
 from ..words import WORDS
-from .controls import button_row, make_buttons, make_menu, make_slider, read, slider_grid
+from .controls import make_buttons, make_menu, make_slider, read
+from .run_lab import RunLab
 from .saving import save_run
 from .schedule_work import MAX_PINS, LabRequest, LabResult, LabWork, Setting
-from .subjects import TrainingLab, first_base_lr, make_pickers, make_subjects
+from .subjects import first_base_lr, make_pickers, make_subjects
 
 BASE_LR = Param("base_lr", 0.1, 1e-4, 10, log=True, help=WORDS["base_lr_help"])
 EPOCHS = Param("epochs", 20, 1, 40, integer=True, help=WORDS["epochs_help"])
 SAVE_FOLDER = "saved"
 
 
-class ScheduleLab(TrainingLab[LabRequest]):
+class ScheduleLab(RunLab):
     """One schedule under sliders, always beside the constant rate.
 
     Moving a slider redraws the rate at once and trains again: schedule and constant rate from the
@@ -95,23 +93,14 @@ class ScheduleLab(TrainingLab[LabRequest]):
         buttons = make_buttons(("run", "pin", "reset", "log", "code", "save"), SAVE_FOLDER)
         self._work: LabWork = LabWork(self._schedule, subjects, start)
         self._work.plan(self._setting_of(start))  # refuses values that do not go together
-        self._code = widgets.HTML(layout=widgets.Layout(display="none"))
         super().__init__(
             subjects,
             work=self._work,
             start=start,
-            controls={**menus, **sliders, **buttons},
-            rows=[
-                button_row([*menus.values()]),
-                slider_grid(list(sliders.values())),
-                button_row([*buttons.values(), self._work.progress]),
-                self._work.picture.image,
-                self._work.text,
-                self._code,
-            ],
+            menus=menus,
+            sliders=sliders,
+            buttons=buttons,
         )
-        self.controls["log"].observe(self._on_move, "value")
-        self.controls["code"].observe(self._on_code, "value")
         self.controls["pin"].on_click(self._on_pin)
         self.controls["save"].on_click(self._on_save)
         self._submit()
@@ -124,32 +113,9 @@ class ScheduleLab(TrainingLab[LabRequest]):
     # ---- what a caller uses
 
     @property
-    def histories(self) -> dict[str, list[History]]:
-        """Label -> one `History` per seed, of the newest finished run."""
-        result = self._work.result
-        return {} if result is None else result.histories
-
-    @property
     def schedule(self) -> Schedule:
         """The row that it is the lab of."""
         return self._schedule
-
-    @property
-    def code(self) -> str:
-        """The present setting as a script in plain PyTorch."""
-        setting = self._setting()
-        subject = self._subjects[setting.model]
-        return training_script(
-            self._schedule,
-            setting.params,
-            base_lr=setting.base_lr,
-            epochs=setting.epochs,
-            data=subject.data,
-            make_model=subject.make_model,
-            optimizer=setting.optimizer,
-            batch_size=subject.batch_size,
-            step_every=setting.step_every,
-        )
 
     def save(self, folder: str | Path = SAVE_FOLDER) -> list[Path]:
         """Write the newest finished run as PNG and CSV under names not yet taken.
@@ -176,12 +142,11 @@ class ScheduleLab(TrainingLab[LabRequest]):
         params = {param.name: values.pop(param.name) for param in self._schedule.params}
         return Setting(**values, params=params)
 
+    def _row(self, setting: Setting) -> Schedule:
+        return self._schedule
+
     def _request(self, *, again: bool) -> LabRequest:
         return LabRequest(self._setting(), self._pins, self.controls["log"].value, again)
-
-    def _on_move(self, change: object) -> None:
-        super()._on_move(change)
-        self._refresh_code()
 
     def _on_pin(self, _: object) -> None:
         if (result := self._work.result) is not None:
@@ -199,11 +164,3 @@ class ScheduleLab(TrainingLab[LabRequest]):
             self._work.note(str(error))
         else:
             self._work.note(WORDS["saved"].format(files=" and ".join(map(str, files))))
-
-    def _on_code(self, _: object) -> None:
-        self._refresh_code()
-        self._code.layout.display = "block" if self.controls["code"].value else "none"
-
-    def _refresh_code(self) -> None:
-        if self.controls["code"].value:
-            self._code.value = f"<pre style='line-height:1.35'>{html.escape(self.code)}</pre>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -19,8 +19,8 @@ from ..models import MODELS, seeded
 from ..optimizers import RULES, get_rule
 from ..schedules import check_number
 from ..words import WORDS
-from .controls import make_menu, move_to
-from .core import Lab, Request
+from .controls import button_row, make_menu, move_to, slider_grid
+from .core import Lab, Request, Work
 
 SEEDS = 10  # models are made for so many at least: a range test's slider offers them
 
@@ -127,12 +127,42 @@ class TrainingLab(Lab[Request]):
 
     Args:
         subjects: what can be trained.
-        parts: as for `Lab`.
+        work, start: as for `Lab`.
+        menus, sliders, buttons: the controls by name, a row of each from top to bottom, above
+            picture and words.
+        others: more controls by name, between sliders and buttons.
+        other_rows: the widgets that show these.
+        below: widgets under the words.
     """
 
-    def __init__(self, subjects: Mapping[str, Subject], **parts: Any) -> None:
+    def __init__(
+        self,
+        subjects: Mapping[str, Subject],
+        *,
+        work: Work[Request],
+        start: Mapping[str, Any],
+        menus: Mapping[str, widgets.Widget],
+        sliders: Mapping[str, widgets.Widget],
+        buttons: Mapping[str, widgets.Widget],
+        others: Mapping[str, widgets.Widget] = MappingProxyType({}),
+        other_rows: Sequence[widgets.Widget] = (),
+        below: Sequence[widgets.Widget] = (),
+    ) -> None:
         self._subjects = subjects
-        super().__init__(**parts)
+        super().__init__(
+            work=work,
+            start=start,
+            controls={**menus, **sliders, **others, **buttons},
+            rows=[
+                button_row(list(menus.values())),
+                slider_grid(list(sliders.values())),
+                *other_rows,
+                button_row([*buttons.values(), work.progress]),
+                work.picture.image,
+                work.text,
+                *below,
+            ],
+        )
 
     def _on_move(self, change: dict[str, Any]) -> None:
         model, optimizer = (self.controls[name] for name in ("model", "optimizer"))

@@ -12,7 +12,7 @@ from ..data import Dataset
 from ..experiments import Sweep
 from ..experiments.sweeps import check_grid
 from ..schedules import Param, get_schedule
-from .controls import button_row, make_buttons, make_slider, read, slider_grid
+from .controls import make_buttons, make_slider, read
 from .schedule import BASE_LR, EPOCHS
 from .subjects import TrainingLab, first_base_lr, make_pickers, make_subjects
 from .sweep_work import SweepRequest, SweepSetting, SweepWork
@@ -89,14 +89,9 @@ class SweepLab(TrainingLab[SweepRequest]):
             subjects,
             work=self._work,
             start={key: menu.value for key, menu in menus.items()} | values,
-            controls={**menus, **sliders, **buttons},
-            rows=[
-                button_row(list(menus.values())),
-                slider_grid(list(sliders.values())),
-                button_row([*buttons.values(), self._work.progress]),
-                self._work.picture.image,
-                self._work.text,
-            ],
+            menus=menus,
+            sliders=sliders,
+            buttons=buttons,
         )
         self._submit()
 
