@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -49,6 +50,8 @@ class Schedule:
             together, or returns None.
         code: ``code(base_lr=, total_steps=)`` returns the functions to define, and the lines that
             make ``scheduler``, where `make` is nothing that "Show code" can print.
+        style: ``(color, linestyle)`` of its curves, as matplotlib takes them; None: the kit's
+            style for that name, or one kept for rows of one's own.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Schedule:
     moves_momentum: bool = False
     refuse: Callable[..., str | None] | None = None
     code: Callable[..., tuple[str, str]] | None = None
+    style: tuple[str, Any] | None = None
 
     @property
     def metric_driven(self) -> bool:

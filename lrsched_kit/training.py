@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from .data import Dataset
-from .schedules import check_number
+from .schedules import check_number, nearest
 
 STEP_EVERY = ("epoch", "batch")
 
@@ -25,14 +25,19 @@ class History:
     """What one training run did.
 
     Attributes:
-        lr: shape ``(epochs * steps_per_epoch,)``: the rate in ``optimizer.param_groups`` at each
-            update, NaN where the run had ended before it.
+        lr: shape ``(epochs * steps_per_epoch,)``: the rate in the optimizer's first parameter
+            group at each update, NaN where the run had ended before it.
         train_loss: shape ``(epochs,)``: mean loss over the epoch's batches, as they were trained.
         val_loss: shape ``(epochs,)``: loss on the validation set after the epoch.
-        val_accuracy: shape ``(epochs,)``: share of validation rows classified right, 0 to 1
-            (NaN for a regression).
+        val_accuracy: shape ``(epochs,)``: share of validation rows classified correctly, 0 to 1
+            (NaN where the task has no accuracy). It is ``metrics["accuracy"]``.
         diverged_at: index of the first epoch with a non-finite loss (0 is the first epoch), or
             None. The run ends there; later entries are NaN.
+        metrics: name -> shape ``(epochs,)``: what the task reports after each epoch.
+        group_lr: shape ``(groups, epochs * steps_per_epoch)``: the rate of every parameter group;
+            the first is `lr`.
+        alone: why a fleet trained this run by itself, in `train`'s own loop, rather than together
+            with others; empty where it did not.
     """
 
     lr: np.ndarray
@@ -40,6 +45,13 @@ class History:
     val_loss: np.ndarray
     val_accuracy: np.ndarray
     diverged_at: int | None = None
+    metrics: Mapping[str, np.ndarray] = field(default_factory=dict)
+    group_lr: np.ndarray = field(default=None)  # type: ignore[assignment]  # see __post_init__
+    alone: str = ""
+
+    def __post_init__(self) -> None:
+        if self.group_lr is None:
+            object.__setattr__(self, "group_lr", self.lr[np.newaxis])
 
     @property
     def epochs(self) -> int:
@@ -56,11 +68,30 @@ class History:
         """Shape ``(epochs,)``: the rate at the first update of each epoch."""
         return self.lr.reshape(self.epochs, -1)[:, 0]
 
+    def of(self, metric: str) -> np.ndarray:
+        """Return the validation loss, ``"loss"``, or a metric by its name, shape ``(epochs,)``.
+
+        Raises:
+            ValueError: for an unknown name, with the nearest one and the list.
+        """
+        known = {"loss": self.val_loss, **self.metrics}
+        if metric not in known:
+            raise ValueError(
+                f"metric must name what the task reports{nearest(str(metric), known)}, "
+                f"got {metric!r}; there are {', '.join(known)}."
+            )
+        return known[metric]
+
     @classmethod
-    def empty(cls, epochs: int, steps_per_epoch: int) -> History:
+    def empty(
+        cls, epochs: int, steps_per_epoch: int, *, metrics: Iterable[str] = (), groups: int = 1
+    ) -> History:
         """Return a record with room for so many epochs, all NaN."""
-        rows = (np.full(epochs, math.nan) for _ in range(3))
-        return cls(np.full(epochs * steps_per_epoch, math.nan), *rows)
+        rates = np.full((groups, epochs * steps_per_epoch), math.nan)
+        scores = {name: np.full(epochs, math.nan) for name in metrics}
+        accuracy = scores.get("accuracy", np.full(epochs, math.nan))
+        losses = np.full((2, epochs), math.nan)
+        return cls(rates[0], *losses, accuracy, metrics=scores, group_lr=rates)
 
 
 def batches(
