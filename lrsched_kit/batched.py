@@ -7,20 +7,18 @@ to one (a NaN, say) cannot reach another.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._ops import OpOverload
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from .data import Dataset
-
+from .trial import Trial
 
 def losses(outputs: Tensor, y: Tensor) -> Tensor:
     """Return each run's mean loss: for one run, what ``Dataset.loss_fn`` returns.
@@ -43,21 +41,27 @@ def losses(outputs: Tensor, y: Tensor) -> Tensor:
     return each.flatten(1).mean(1)
 
 
-def stack_for(model: nn.Module, data: Dataset) -> Callable[[Sequence[nn.Module]], Stack]:
+def stack_for(model: nn.Module, data: Dataset, trial: Trial) -> Callable[..., Stack]:
     """Choose how to stack such models: this is the one place that decides.
 
     >>> from lrsched_kit.data import load_digits
     >>> from lrsched_kit.models import MLP
-    >>> models = [MLP(), MLP()]
-    >>> type(stack_for(models[0], load_digits())(models)).__name__
+    >>> from lrsched_kit.trial import try_out
+    >>> models, data = [MLP(), MLP()], load_digits()
+    >>> type(stack_for(models[0], data, try_out(models[0], data, 16))(models, data)).__name__
     'LinearStack'
     """
-    layers = linear_layers(model) if data.x_train.ndim == 2 else []
+    layers = linear_layers(model, data, trial) if data.x_train.ndim == 2 else []
     return partial(LinearStack, layers=layers) if layers else Stack
 
 
 class Stack:
     """K models of one architecture, any that `torch.func.vmap` can batch.
+
+    Args:
+        models: the K.
+        data: gives the loss.
+        still: names of parameters that are not trained.
 
     Attributes:
         weights: one vector of all trained numbers. Each parameter is a contiguous block of it,
@@ -70,21 +74,21 @@ class Stack:
 
     price = 4  # measured, for the models of the kit
 
-    def __init__(self, models: Sequence[nn.Module]) -> None:
+    def __init__(
+        self, models: Sequence[nn.Module], data: Dataset, still: Collection[str] = ()
+    ) -> None:
         # A copy: stacks that train side by side must not hold the same module.
         self.model = copy.deepcopy(models[0])
-        try:
-            params, self._buffers = stack_module_state(list(models))
-        except (RuntimeError, KeyError) as error:
-            raise ValueError(
-                f"make_model must return models of one architecture for all seeds, got {error}."
-            ) from error
-        self._shapes = {name: p.shape for name, p in params.items() if p.requires_grad}
+        self._loss, self._plain = data.loss_fn, data.has_plain_loss
+        params, self.buffers = stack_module_state(list(models))
+        self._shapes = {
+            name: p.shape for name, p in params.items() if p.requires_grad and name not in still
+        }
         self.weights = torch.cat([params[name].detach().flatten() for name in self._shapes])
         self.grads = torch.zeros_like(self.weights)
         leaves = {n: block.requires_grad_() for n, block in self.blocks(self.weights).items()}
         self._leaves = list(leaves.values())
-        self._params = params | leaves
+        self._params = {name: p.detach() for name, p in params.items()} | leaves
 
     def blocks(self, vector: Tensor) -> dict[str, Tensor]:
         """View a vector laid out like `weights` as one ``(K, ...)`` tensor per parameter."""
@@ -94,7 +98,7 @@ class Stack:
             for part, (name, shape) in zip(parts, self._shapes.items(), strict=True)
         }
 
-    def outputs(self, x: Tensor, *, shared: bool = False) -> Tensor:
+    def outputs(self, x: Tensor, *, shared: bool = False) -> Any:
         """Return the outputs, shape ``(K, rows, ...)``.
 
         Args:
@@ -102,17 +106,23 @@ class Stack:
             shared: x is instead ``(rows, ...)``, the same for every run.
         """
 
-        def call(params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        def call(params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor) -> Any:
             return functional_call(self.model, (params, buffers), (x,))
 
-        return vmap(call, in_dims=(0, 0, None if shared else 0))(self._params, self._buffers, x)
+        return vmap(call, in_dims=(0, 0, None if shared else 0))(self._params, self.buffers, x)
+
+    def losses(self, outputs: Any, y: Tensor) -> Tensor:
+        """Return each run's loss, shape ``(K,)``, for targets of shape ``(K, rows, ...)``."""
+        if self._plain:
+            return losses(outputs, y)
+        return vmap(self._loss)(outputs, y).reshape(len(y))
 
     def backward(self, x: Tensor, y: Tensor) -> Tensor:
         """Fill `grads` and return the losses, shape ``(K,)``.
 
         Runs share no weights, so the gradient of the summed losses holds each run's own.
         """
-        loss = losses(self.outputs(x), y)
+        loss = self.losses(self.outputs(x), y)
         grads = torch.autograd.grad(loss.sum(), self._leaves, materialize_grads=True)
         torch.cat([grad.flatten() for grad in grads], out=self.grads)
         return loss.detach()
@@ -127,8 +137,15 @@ class LinearStack(Stack):
 
     price = 1
 
-    def __init__(self, models: Sequence[nn.Module], layers: Sequence[str]) -> None:
-        super().__init__(models)
+    def __init__(
+        self,
+        models: Sequence[nn.Module],
+        data: Dataset,
+        still: Collection[str] = (),
+        *,
+        layers: Sequence[str],
+    ) -> None:
+        super().__init__(models, data, still)
         weights, grads = self.blocks(self.weights), self.blocks(self.grads)
         self._layers = [(weights[f"{n}.weight"], weights[f"{n}.bias"].unsqueeze(2)) for n in layers]
         self._layer_grads = [(grads[f"{n}.weight"], grads[f"{n}.bias"]) for n in layers]
@@ -150,18 +167,24 @@ class LinearStack(Stack):
     def backward(self, x: Tensor, y: Tensor) -> Tensor:
         """Fill `grads` and return the losses: see `Stack.backward`."""
         *given, out = self._activations(x)
-        loss, delta = _loss_and_slope(out, y)
+        loss, delta = _loss_and_gradient(out, y) if self._plain else self._by_autograd(out, y)
         layers = zip(self._layers, self._layer_grads, given, strict=True)
         for (weight, _), (weight_grad, bias_grad), h in reversed(list(layers)):
             torch.bmm(delta, h.mT, out=weight_grad)
             torch.sum(delta, 2, out=bias_grad)
             if h is not given[0]:
-                # A ReLU passes the slope on where it let the number through: there its sign is 1.
+                # A ReLU passes gradients on where it let the number through: there its sign is 1.
                 delta = torch.bmm(weight.mT, delta).mul_(h.sign_())
         return loss
 
+    def _by_autograd(self, out: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `_loss_and_gradient` does, for a loss of the reader's own."""
+        leaf = out.detach().requires_grad_()
+        loss = self.losses(leaf.mT, y)
+        return loss.detach(), torch.autograd.grad(loss.sum(), leaf)[0]
 
-def _loss_and_slope(out: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+
+def _loss_and_gradient(out: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Return the losses and their derivative by ``out``, shape ``(K, outputs, rows)``."""
     if y.is_floating_point():
         delta = out - y.mT
@@ -174,16 +197,24 @@ def _loss_and_slope(out: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return loss, delta.div_(y.shape[2])
 
 
-def linear_layers(model: nn.Module) -> list[str]:
+# What may be called in a forward pass between Linear layers and ReLUs: views of the inputs.
+_CALLS = {"linear", "relu", "relu_"}
+_VIEWS = {"flatten", "view", "reshape"}
+
+
+def linear_layers(model: nn.Module, data: Dataset, trial: Trial) -> list[str]:
     """Return the names of the Linear layers if the model is those and ReLUs in turn, else [].
 
+    What it calls as it trains and as it validates must be just that, and so must be the graph of
+    its derivatives. Which number goes where is for the proof to tell: see `proof`.
+
+    >>> from lrsched_kit.data import load_digits
     >>> from lrsched_kit.models import MLP
-    >>> linear_layers(MLP())
+    >>> from lrsched_kit.trial import try_out
+    >>> linear_layers(MLP(), load_digits(), try_out(MLP(), load_digits(), 16))
     ['fc1', 'fc2']
     """
     modules = dict(model.named_modules())
-    if any(m._forward_hooks or m._forward_pre_hooks for m in modules.values()):
-        return []
     layers = [name for name, module in modules.items() if type(module) is nn.Linear]
     sizes = [(modules[name].in_features, modules[name].out_features) for name in layers]
     params = {f"{name}.{part}" for name in layers for part in ("weight", "bias")}
@@ -191,56 +222,41 @@ def linear_layers(model: nn.Module) -> list[str]:
     chained = all(before[1] == after[0] for before, after in pairwise(sizes))
     if not layers or not chained or not params == trained == set(model.state_dict()):
         return []
-    return layers if _is_chain(model, [modules[name] for name in layers]) else []
+    pass_ = ["linear", *["relu", "linear"] * (len(layers) - 1)]
+    called = [name.rstrip("_") for name in trial.names if name not in _VIEWS]
+    passes, rest = divmod(len(called), len(pass_))
+    if rest or called != pass_ * passes or not _CALLS.union(_VIEWS).issuperset(trial.names):
+        return []
+    with torch.no_grad():
+        x = data.x_train[:2].clone()
+    return layers if _graph(model(x)) == _graph_of_chain(len(layers)) else []
 
 
-@torch.no_grad()
-def _is_chain(model: nn.Module, layers: Sequence[nn.Module]) -> bool:
-    """Compare the model with its layers called in turn, to the last bit, on numbers of all sizes.
+def _graph(outputs: Any) -> dict[str, int]:
+    """Count the nodes of the graph that derivatives are worked out by, by their names."""
+    seen: set[Any] = set()
+    todo = [outputs.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            todo += [following for following, _ in node.next_functions]
+    names = [node.name().split("::")[-1] for node in seen]
+    return {name: names.count(name) for name in set(names)}
 
-    (`torch.fx` would look into the code, but while it does no thread may call any module.)
+
+def _graph_of_chain(layers: int) -> dict[str, int]:
+    h = torch.zeros(2, 1)
+    for number in range(layers):
+        weight, bias = (torch.zeros(s, requires_grad=True) for s in ((1, 1), (1,)))
+        h = functional.linear(h.relu() if number else h, weight, bias)
+    return _graph(h)
+
+
+def work_of(model: nn.Module) -> int:
+    """Estimate the multiplications for a row: one for each trained number.
+
+    >>> work_of(nn.Linear(64, 10))
+    650
     """
-    weight = next(model.parameters())
-    numbers = torch.Generator().manual_seed(0)
-    x = torch.randn(64, weight.shape[1], generator=numbers).to(weight.dtype)
-    x *= torch.logspace(-3, 3, 64, dtype=weight.dtype)[:, None]
-    h = x
-    for layer in layers[:-1]:
-        h = torch.relu(layer(h))
-    expected = layers[-1](h)
-    was_training = model.training
-    try:
-        return all(torch.equal(model.train(mode)(x), expected) for mode in (False, True))
-    except (RuntimeError, IndexError):  # it wants inputs of another shape
-        return False
-    finally:
-        model.train(was_training)
-
-
-class _Count(TorchDispatchMode):
-    flops = 0
-
-    def __torch_dispatch__(
-        self,
-        func: OpOverload,
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: Mapping[str, object] | None = None,
-    ) -> object:
-        out = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func.overloadpacket)
-        self.flops += formula(*args, **(kwargs or {}), out_val=out) if formula else 0
-        return out
-
-
-def multiplications(model: nn.Module, x: Tensor) -> int:
-    """Count those in the matrix products and convolutions of a forward pass.
-
-    Source: https://docs.pytorch.org/docs/stable/notes/extending.html
-
-    >>> multiplications(nn.Linear(64, 10), torch.zeros(5, 64)) == 5 * 64 * 10
-    True
-    """
-    with torch.no_grad(), _Count() as count:
-        model(x)
-    return count.flops // 2
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from .params import nearest
 
 _TRAIN_SIZE = 1400  # the remaining 397 digits are for validation
+
+Loss = Callable[[Any, Tensor], Tensor]
+# Losses of torch that want classes as int64.
+_TAKE_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
+_TAKE_CLASSES_TOO = (functional.cross_entropy, functional.nll_loss, functional.multi_margin_loss)
+
+
+def accuracy(outputs: Tensor, y: Tensor) -> Tensor:
+    """Return the share of rows classified correctly, 0 to 1.
+
+    NaN where the outputs are not one score per class, shape ``(rows, classes, ...)`` with ``y``
+    of shape ``(rows, ...)``.
+
+    >>> accuracy(torch.tensor([[2.0, 1.0], [0.0, 3.0]]), torch.tensor([0, 0])).item()
+    0.5
+    """
+    scores = isinstance(outputs, Tensor) and outputs.ndim == y.ndim + 1 and outputs.shape[1] > 1
+    if not scores or outputs.shape[:1] + outputs.shape[2:] != y.shape:
+        return torch.tensor(torch.nan)
+    return (outputs.argmax(dim=1) == y).double().mean()
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training and validation tensors of one task.
-
-    The labels decide the task: integers are classes, floats are targets of a regression.
+    """Training and validation tensors of one task, what it minimises, and what it reports.
 
     Attributes:
         name: what plots and read-outs call it.
-        x_train, x_val: inputs, shape ``(n, features)``.
-        y_train, y_val: classes, shape ``(n,)``, or targets, shape ``(n, outputs)``.
+        x_train, x_val: inputs, shape ``(n, ...)``: numbers, or integers such as tokens.
+        y_train, y_val: classes of any integer type, shape ``(n, ...)``, or targets (floats).
         source: the expression that makes this data set, for scripts that a reader takes along.
+        loss: ``loss(outputs, targets)``, one number; None: cross-entropy for classes, mean squared
+            error for targets.
+        metrics: name -> ``metric(outputs, targets)``, a number that is reported after each epoch
+            on the validation set. With classes, "accuracy" is one of them.
+
+    >>> x, y = torch.zeros(4, 2), torch.tensor([True, False, True, False])
+    >>> data = Dataset("mine", x, y, x, y, metrics={"rows": lambda outputs, y: len(y)})
+    >>> list(data.metrics), data.y_train.dtype
+    (['accuracy', 'rows'], torch.int64)
     """
 
     name: str
@@ -31,15 +63,41 @@ class Dataset:
     x_val: Tensor
     y_val: Tensor
     source: str = ""
+    loss: Loss | None = None
+    metrics: Mapping[str, Callable[[Any, Tensor], Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for part in ("train", "val"):
             x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
+            for name, tensor in {f"x_{part}": x, f"y_{part}": y}.items():
+                if not isinstance(tensor, Tensor) or tensor.ndim == 0:
+                    got = f"a {type(tensor).__name__}" if not isinstance(tensor, Tensor) else tensor
+                    raise ValueError(f"{name} must be a tensor with a row per example, got {got}.")
             if len(x) != len(y) or len(x) == 0:
                 raise ValueError(
                     f"x_{part} and y_{part} must hold the same number of rows, at least one, "
                     f"got shapes {tuple(x.shape)} and {tuple(y.shape)}."
                 )
+        if self.y_train.is_floating_point() != self.y_val.is_floating_point():
+            raise ValueError(
+                "y_train and y_val must both hold classes or both targets, "
+                f"got {self.y_train.dtype} and {self.y_val.dtype}."
+            )
+        for name, what in {"loss": self.loss, **self.metrics}.items():
+            if not callable(what) and (what is not None or name != "loss"):
+                raise ValueError(
+                    f"{name} must be a function of outputs and targets, got {what!r}."
+                )
+        if "loss" in self.metrics:
+            raise ValueError('metrics must have names of their own, got "loss".')
+        if self.is_classification:
+            # Copies of the same numbers: torch's losses want classes as int64.
+            if self.loss is None or isinstance(self.loss, _TAKE_CLASSES) or (
+                self.loss in _TAKE_CLASSES_TOO
+            ):
+                for name in ("y_train", "y_val"):
+                    object.__setattr__(self, name, getattr(self, name).long())
+            object.__setattr__(self, "metrics", {"accuracy": accuracy, **self.metrics})
 
     @property
     def is_classification(self) -> bool:
@@ -47,23 +105,76 @@ class Dataset:
         return not self.y_train.is_floating_point()
 
     @property
-    def loss_fn(self) -> nn.Module:
-        """Cross-entropy for classes, mean squared error for targets."""
+    def loss_fn(self) -> Loss:
+        """The task's loss. Everything that trains asks here."""
+        if self.loss is not None:
+            return self.loss
         return nn.CrossEntropyLoss() if self.is_classification else nn.MSELoss()
 
+    @property
+    def has_plain_loss(self) -> bool:
+        """Whether the loss is cross-entropy or mean squared error without any setting."""
+        return type(self).loss_fn is Dataset.loss_fn and self.loss is None
+
     def to(self, dtype: torch.dtype) -> Dataset:
-        """Return the same data with inputs (and float targets) in another dtype."""
-        y_train, y_val = self.y_train, self.y_val
-        if not self.is_classification:
-            y_train, y_val = y_train.to(dtype), y_val.to(dtype)
-        return replace(
-            self,
-            x_train=self.x_train.to(dtype),
-            y_train=y_train,
-            x_val=self.x_val.to(dtype),
-            y_val=y_val,
-            source=f"{self.source}.to({dtype})" if self.source else "",
+        """Return the same data with all floats in another dtype; integers are left alone."""
+        names = ("x_train", "y_train", "x_val", "y_val")
+        tensors = {name: getattr(self, name) for name in names}
+        changed = {name: t.to(dtype) for name, t in tensors.items() if t.is_floating_point()}
+        return replace(self, **changed, source=f"{self.source}.to({dtype})" if self.source else "")
+
+
+def check_metric(data: Dataset, metric: str, mode: str | None = None) -> str:
+    """Return "min" or "max": whether a lower or a higher value of the metric is better.
+
+    Args:
+        data: the task.
+        metric: ``"loss"``, or one that the task reports.
+        mode: "min" or "max"; None: as is known of the loss and of accuracy.
+
+    Raises:
+        ValueError: naming argument, constraint and value.
+
+    >>> check_metric(load_digits(), "accuracy"), check_metric(load_digits(), "loss")
+    ('max', 'min')
+    """
+    known = ["loss", *data.metrics]
+    if metric not in known:
+        raise ValueError(
+            f"metric must name what data {data.name!r} reports{nearest(str(metric), known)}, "
+            f"got {metric!r}; there are {', '.join(known)}."
         )
+    if mode not in (None, "min", "max"):
+        raise ValueError(f"mode must be 'min' or 'max', got {mode!r}.")
+    settled = {"loss": "min", "accuracy": "max"}.get(metric)
+    if settled and mode not in (None, settled):
+        raise ValueError(f"mode must be {settled!r} for metric {metric!r}, got {mode!r}.")
+    if (found := settled or mode) is None:
+        raise ValueError(
+            f"mode must be 'min' or 'max' for metric {metric!r}: whether a lower or a higher value "
+            "is better is not known; got None."
+        )
+    return found
+
+
+def told_metric(data: Dataset, mode: str, metric: str | None = None) -> str:
+    """Return what ReduceLROnPlateau is told: the named metric, else what fits its ``mode``.
+
+    Raises:
+        ValueError: where the two do not fit, or nothing fits.
+
+    >>> told_metric(load_digits(), "max"), told_metric(load_digits(), "min")
+    ('accuracy', 'loss')
+    """
+    if metric is None and mode == "max" and not (len(data.metrics) == 1 or "accuracy" in data.metrics):
+        raise ValueError(
+            "metric must name what ReduceLROnPlateau(mode='max') is told, got None; "
+            f"data {data.name!r} reports {', '.join(data.metrics) or 'none'} beside the loss."
+        )
+    if metric is None:
+        metric = "loss" if mode == "min" else next(iter(data.metrics))  # accuracy comes first
+    check_metric(data, metric, mode)
+    return metric
 
 
 def load_digits(label_noise: float = 0.2, seed: int = 0) -> Dataset:
@@ -98,6 +209,7 @@ def load_digits(label_noise: float = 0.2, seed: int = 0) -> Dataset:
     with files(__package__).joinpath("digits.npz").open("rb") as file:
         archive = np.load(file)
         x = torch.from_numpy(archive["images"].reshape(-1, 64).astype(np.float32) / 16)
+        x = x.to(torch.get_default_dtype())
         y = torch.from_numpy(archive["labels"].astype(np.int64))
     y_train = y[:_TRAIN_SIZE].clone()
     generator = torch.Generator().manual_seed(seed)
@@ -125,7 +237,11 @@ def toy_regression(seed: int = 0) -> Dataset:
     (torch.Size([32, 10]), torch.Size([32, 2]))
     """
     generator = torch.Generator().manual_seed(seed)
+    # Drawn in single precision, whatever torch's default is: the same seed, the same numbers.
     x, y, x_val, y_val = (
-        torch.randn(32, columns, generator=generator) for columns in (10, 2, 10, 2)
+        torch.randn(32, columns, generator=generator, dtype=torch.float32).to(
+            torch.get_default_dtype()
+        )
+        for columns in (10, 2, 10, 2)
     )
     return Dataset("toy", x, y, x_val, y_val, source=f"toy_regression(seed={seed})")

@@ -6,25 +6,29 @@ import copy
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from operator import methodcaller
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn, optim
 
-from .batchable import check_batchable
-from .batched import multiplications, stack_for
-from .data import Dataset
+from .batched import stack_for, work_of
+from .data import Dataset, told_metric
+from .hidden import copy_hooks
 from .models import seeded
-from .optimizers import get_rule, make_optimizer
-from .runs import Group, Rates, Run
-from .schedules import check_number, get_schedule
-from .training import History, check_step_every, one_thread
+from .optimizers import Maker, Unless, build_optimizer, get_rule, make_optimizer
+from .params import check_number
+from .proof import Layout, layout_of, prove, why_alone
+from .runs import Alone, Run, Together
+from .schedules import get_schedule
+from .training import History, Training, check_parts, check_step_every, one_thread
+from .trial import is_lazy, try_out
 
 __all__ = ["Fleet", "Run", "make_optimizer", "train_many"]
 
@@ -43,29 +47,36 @@ def train_many(
     epochs: int,
     batch_size: int = 16,
     step_every: str = "epoch",
+    make_optimizer: Maker | None = None,
     on_epoch: Callable[[int, list[History]], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> list[History]:
     """Train all ``runs`` together and return what `train` would return for each.
 
     The runs' weights lie in one tensor, so one call into torch makes a step of every run, and
-    the price of the call is paid once. Torch's own schedulers set the rates, each through an
-    optimizer of a single number. Runs of different optimizers train in groups, and so do more than
-    64 runs, which bounds the memory; if the work is worth it, groups train side by side.
+    the price of the call is paid once. Torch's own schedulers set the rates. Runs of different
+    optimizers train in groups, and so do more than 64 runs, which bounds the memory; if the work
+    is worth it, groups train side by side.
+
+    Before that, each distinct model takes one step both ways, together and by itself, and the two
+    must agree. A model that cannot train together with others, or would become another one so, is
+    trained by itself in `train`'s own loop; its history says why, in ``alone``. Such are models
+    with dropout, hooks, ``nn.LSTM`` or branches on their data, and optimizers other than the four
+    of `make_optimizer`, however many parameter groups they have.
 
     A run that diverges ends as it does in `train` and leaves the others alone, to the last bit.
     The size of a fleet may touch that bit, except with Linear layers and ReLUs: torch rounds some
     functions, such as tanh, by where a number lies in memory.
 
     Args:
-        make_model: called for every distinct seed; its models are all of one architecture and do
-            not change themselves, draw random numbers, or branch on their data.
+        make_model: called for every distinct seed, and again for every run that trains by itself.
         data: what to train and validate on.
         runs: 1 to 1024 of them.
         epochs: passes over the training set.
         batch_size: rows per update and run.
         step_every: ``"epoch"`` or ``"batch"``: when ``scheduler.step()`` is called, unless a run
             has its own; the ``total_steps`` of a schedule counts these calls.
+        make_optimizer: a function of the model that returns its optimizer, for all runs.
         on_epoch: called as ``on_epoch(epoch, histories)`` after each epoch, with the live records.
         should_stop: asked before each update of a group, maybe on another thread; True ends all
             runs, their unfinished epoch left NaN.
@@ -74,8 +85,7 @@ def train_many(
         One `History` per run, in the order of ``runs``.
 
     Raises:
-        ValueError: naming argument, constraint and value; before anything is trained. For a model
-            that cannot be batched it names the module and what to put in its place.
+        ValueError: naming argument, constraint and value; before anything is trained.
 
     Source: https://docs.pytorch.org/tutorials/intermediate/ensembling.html
 
@@ -91,6 +101,7 @@ def train_many(
         epochs=epochs,
         batch_size=batch_size,
         step_every=step_every,
+        make_optimizer=make_optimizer,
         on_epoch=on_epoch,
         should_stop=should_stop,
     )
@@ -99,9 +110,8 @@ def train_many(
 class Fleet:
     """A model and a data set, found fit for each other once, to be trained as often as one likes.
 
-    `train_many` makes one for each call. Making models touches the random numbers of the whole
-    process for a moment; a fleet whose seeds are all in ``models`` makes none, so that it may be
-    built and trained in a thread.
+    `train_many` makes one for each call. What has been proved is remembered, so that a lab pays
+    for it once.
 
     Args:
         make_model, data: as for `train_many`.
@@ -117,14 +127,56 @@ class Fleet:
         data: Dataset,
         models: Mapping[int, nn.Module] = MappingProxyType({}),
     ) -> None:
-        self._make_model = make_model
-        self._data = data
-        self._models = {**models}
-        if 0 not in self._models:
-            self._models[0] = seeded(make_model, 0)
-        check_batchable(copy.deepcopy(self._models[0]), data)
-        self._make_stack = stack_for(self._models[0], data)
-        self._price = self._make_stack([self._models[0]]).price
+        self._make_model, self._data = make_model, data
+        self._models: dict[int, nn.Module] = {}
+        self._given = dict(models)
+        with one_thread():
+            self._first = self._model(0)
+            self._trial = try_out(self._first, data, 2)
+            self._make_stack = stack_for(self._first, data, self._trial)
+        self._price = getattr(self._make_stack, "func", self._make_stack).price
+        self._reason = why_alone(self._first, self._trial)
+        self._proofs: dict[tuple[int, Any, Layout], tuple[str, frozenset[str]]] = {}
+        self._tried: set[int] = set()  # batch sizes
+
+    def _model(self, seed: int) -> nn.Module:
+        """Return that seed's model, as training begins with it. It is never trained itself."""
+        if seed not in self._models:
+            given = self._given.pop(seed, None)
+            model = seeded(self._make_model, seed) if given is None else given
+            if isinstance(model, nn.Module) and any(map(is_lazy, model.parameters())):
+                try_out(model, self._data, 2)  # lazy layers take their shapes from what they see
+            self._models[seed] = model
+        return self._models[seed]
+
+    def _fresh(self, seed: int) -> nn.Module:
+        """Return one more such model, to be trained.
+
+        A copy would lack what code outside the model knows of it, hooks for example; but models
+        that share parameters, a backbone say, must not be trained one after the other.
+        """
+        pristine = self._model(seed)
+        made = seeded(self._make_model, seed)
+        kept = {id(p) for model in self._models.values() for p in model.parameters()}
+        if not kept.isdisjoint(id(p) for p in made.parameters()):
+            made = copy.deepcopy(pristine)
+            for source, target in zip(pristine.parameters(), made.parameters(), strict=True):
+                copy_hooks(source, target)
+        return made
+
+    def why_alone(self, run: Run) -> str:
+        """Say why such a run trains by itself; or nothing, where it trains together with others.
+
+        >>> from lrsched_kit.data import load_digits
+        >>> from lrsched_kit.models import MLP
+        >>> Fleet(MLP, load_digits()).why_alone(Run("StepLR"))
+        ''
+        >>> make_model = lambda: nn.Sequential(nn.Linear(64, 10), nn.Dropout())
+        >>> Fleet(make_model, load_digits()).why_alone(Run("StepLR"))
+        'it draws random numbers (dropout)'
+        """
+        with one_thread():
+            return self._ways([run], [self._layout(run)])[0][0]
 
     def train(
         self,
@@ -133,19 +185,16 @@ class Fleet:
         epochs: int,
         batch_size: int = 16,
         step_every: str = "epoch",
+        make_optimizer: Maker | None = None,
         on_epoch: Callable[[int, list[History]], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> list[History]:
         """Train all ``runs`` together: see `train_many`."""
         epochs = int(check_number("epochs", epochs, integer=True))
         batch_size = int(check_number("batch_size", batch_size, integer=True))
-        data = self._data
-        lengths = [len(part) for part in data.x_train.split(batch_size)]
-        runs = _checked(runs, step_every, epochs, len(lengths))
-        rates = Rates(runs, epochs, len(lengths), step_every)
-        one_run = multiplications(self._models[0], data.x_train[:batch_size]) * self._price
-        records = _Records(len(runs), epochs, lengths)
-        generators = {run.seed: torch.Generator().manual_seed(run.seed) for run in runs}
+        rows = len(self._data.x_train)
+        steps = math.ceil(rows / batch_size)
+        runs = _checked(runs, self._data, step_every, epochs, steps, make_optimizer)
         stop = threading.Event()
 
         def stopping() -> bool:
@@ -154,45 +203,151 @@ class Fleet:
             return stop.is_set()
 
         with one_thread() as cores:
-            threads = max(1, min(cores, len(runs) * one_run // _WORK_FOR_A_THREAD))
-            groups = self._groups(runs, rates, batch_size, threads)
-            with _crew(threads, stop) as each:
+            groups = self._groups(runs, epochs, batch_size, cores)
+            threads = min(cores, sum(isinstance(group, Together) for group in groups))
+            seeds = {run.seed for run in runs}
+            generators = {seed: torch.Generator().manual_seed(seed) for seed in seeds}
+            with _crew(max(1, threads), stop) as each:
                 for epoch in range(epochs):
                     orders = {
-                        seed: torch.randperm(len(data.x_train), generator=generator)
+                        seed: torch.randperm(rows, generator=generator)
                         for seed, generator in generators.items()
                     }
-                    running = [g for g in groups if records.running[g.members].any()]
-                    results = each(methodcaller("epoch", orders, stopping), running)
-                    for group, result in zip(running, results, strict=True):
-                        records.note(epoch, group.members, *result)
+                    running = [group for group in groups if group.running]
+                    list(each(methodcaller("advance", epoch, orders, stopping), running))
                     if stop.is_set():
                         break
                     if on_epoch is not None:
-                        on_epoch(epoch, records.histories)
-                    if not records.running.any():
+                        on_epoch(epoch, _gathered(groups, len(runs)))
+                    if not any(group.running for group in groups):
                         break
-                    if epoch + 1 < epochs:  # some schedules refuse a step beyond their last
-                        rates.step(records.val_loss[:, epoch])
-        return records.histories
+        return _gathered(groups, len(runs))
 
-    def _groups(self, runs: list[Run], rates: Rates, batch_size: int, threads: int) -> list[Group]:
+    def check(
+        self, runs: Sequence[Run], *, epochs: int, batch_size: int, step_every: str = "epoch"
+    ) -> list[Run]:
+        """Return the runs complete, or say what is wrong with them; nothing is trained."""
+        steps = math.ceil(len(self._data.x_train) / batch_size)
+        return _checked(runs, self._data, step_every, epochs, steps, None)
+
+    def _layout(self, run: Run) -> Layout:
+        """Return how that run's optimizer moves its model's parameters."""
+        if callable(run.optimizer):
+            model = self._model(run.seed)
+            return layout_of(build_optimizer(run.optimizer, model, run.base_lr), model)
+        names = [name for name, p in self._model(0).named_parameters() if p.requires_grad]
+        return Layout(run.optimizer, (run.base_lr,), tuple(sorted((name, 0) for name in names)))
+
+    def _ways(
+        self, runs: Sequence[Run], layouts: Sequence[Layout]
+    ) -> list[tuple[str, frozenset[str]]]:
+        """Return for each run why it trains alone, or nothing, and what gradients do not reach."""
+        if self._reason:
+            return [(self._reason, frozenset())] * len(runs)
+        keys = [
+            (run.seed, layout.rule or run.optimizer, replace(layout, rates=_ratios(layout)))
+            for run, layout in zip(runs, layouts, strict=True)
+        ]
+        todo: dict[Any, dict[int, Run]] = {}
+        for run, key in zip(runs, keys, strict=True):
+            if key[2].rule is None:
+                self._proofs[key] = "its optimizer is none of the four by name", frozenset()
+            elif key not in self._proofs:
+                todo.setdefault(key[1:], {})[run.seed] = run
+        for (how, layout), missing in todo.items():
+            seeds = sorted(missing)
+            for start in range(0, len(seeds), _MOST_IN_A_GROUP):
+                part = seeds[start : start + _MOST_IN_A_GROUP]
+                # Seed 0's model goes first: it is the one that was tried out.
+                all_seeds = list(dict.fromkeys([0, *part]))
+                models = [self._model(seed) for seed in all_seeds]
+                make = partial(_optimizer_of, missing[part[0]].optimizer)
+                reasons, still = prove(models, self._data, self._make_stack, make, layout)
+                for seed, reason in zip(all_seeds, reasons, strict=True):
+                    self._proofs[seed, how, layout] = reason, still
+        return [self._proofs[key] for key in keys]
+
+    def _groups(
+        self, runs: list[Run], epochs: int, batch_size: int, cores: int
+    ) -> list[Together | Alone]:
         """Divide the runs, so that no group is too large and no thread idle.
 
-        Runs in a group share their optimizer, and whether a scheduler moves its momentum too.
+        Runs in a group share their optimizer's rule, and whether a scheduler moves its momentum.
         """
-        models = self._models
-        for seed in {run.seed for run in runs} - models.keys():
-            models[seed] = seeded(self._make_model, seed)
+        if batch_size not in self._tried:
+            self._trial = try_out(self._first, self._data, batch_size)
+            self._tried.add(batch_size)
+        layouts = [self._layout(run) for run in runs]
+        for i, (run, layout) in enumerate(zip(runs, layouts, strict=True)):
+            _check_rates(i, run, layout, epochs * self._per_epoch(run, batch_size))
+        ways = self._ways(runs, layouts)
+        work = len(runs) * work_of(self._first) * batch_size * self._price
+        threads = max(1, min(cores, work // _WORK_FOR_A_THREAD))
         most = min(_MOST_IN_A_GROUP, math.ceil(len(runs) / threads))
-        groups = []
-        kinds = [(run.optimizer, get_schedule(run.schedule).moves_momentum) for run in runs]
-        for kind in dict.fromkeys(kinds):
-            members = [i for i in range(len(runs)) if kinds[i] == kind]
+        groups: list[Together | Alone] = []
+        kinds = [
+            (layout.rule, layout.group_of, get_schedule(run.schedule).moves_momentum, way[1])
+            for run, layout, way in zip(runs, layouts, ways, strict=True)
+        ]
+        batched = [i for i, (reason, _) in enumerate(ways) if not reason]
+        for kind in dict.fromkeys(kinds[i] for i in batched):
+            members = [i for i in batched if kinds[i] == kind]
             for part in np.array_split(members, math.ceil(len(members) / most)):
-                stack = self._make_stack([models[runs[i].seed] for i in part])
-                groups.append(Group(part.tolist(), runs, stack, self._data, rates, batch_size))
+                models = [self._model(runs[i].seed) for i in part]
+                groups.append(
+                    Together(
+                        part.tolist(),
+                        [runs[i] for i in part],
+                        [layouts[i] for i in part],
+                        self._make_stack(models, self._data, kind[-1]),
+                        self._data,
+                        epochs=epochs,
+                        batch_size=batch_size,
+                    )
+                )
+        for i, (reason, _) in enumerate(ways):
+            if reason:
+                groups.append(Alone(i, self._training(runs[i], epochs, batch_size), reason))
         return groups
+
+    def _per_epoch(self, run: Run, batch_size: int) -> int:
+        return math.ceil(len(self._data.x_train) / batch_size) if run.step_every == "batch" else 1
+
+    def _training(self, run: Run, epochs: int, batch_size: int) -> Training:
+        """Return what `train` would do for that run."""
+        model = self._fresh(run.seed)
+        optimizer = build_optimizer(run.optimizer, model, run.base_lr)
+        check_parts(model, self._data, optimizer)
+        steps = epochs * self._per_epoch(run, batch_size)
+        build = get_schedule(run.schedule).build
+        return Training(
+            model,
+            self._data,
+            optimizer,
+            build(optimizer, total_steps=steps, **run.params),
+            epochs=epochs,
+            batch_size=batch_size,
+            seed=run.seed,
+            step_every=run.step_every or "epoch",
+            metric=run.metric,
+        )
+
+
+def _optimizer_of(how: str | Maker, model: nn.Module) -> optim.Optimizer:
+    return build_optimizer(how, model, Unless(0.1))
+
+
+def _ratios(layout: Layout) -> tuple[float, ...]:
+    return tuple(rate / layout.rates[0] for rate in layout.rates)
+
+
+def _gathered(groups: Sequence[Together | Alone], count: int) -> list[History]:
+    found = {
+        i: history
+        for group in groups
+        for i, history in zip(group.members, group.histories, strict=True)
+    }
+    return [found[i] for i in range(count)]
 
 
 @contextmanager
@@ -214,68 +369,60 @@ def _crew(threads: int, stop: threading.Event) -> Iterator[Callable[..., Iterato
             raise
 
 
-def _checked(runs: Sequence[Run], step_every: str, epochs: int, steps: int) -> list[Run]:
+def _checked(
+    runs: Sequence[Run],
+    data: Dataset,
+    step_every: str,
+    epochs: int,
+    steps: int,
+    maker: Maker | None,
+) -> list[Run]:
+    """Return the runs complete: params, units, and the optimizer that all of them share."""
     runs = list(runs)
     if not all(isinstance(run, Run) for run in runs):
         raise ValueError(f"runs must hold Run objects only, got {runs!r:.80}.")
     if not 1 <= len(runs) <= _MOST_RUNS:
         raise ValueError(f"runs must hold 1 to {_MOST_RUNS} runs, got {len(runs)}.")
+    if maker is not None and not callable(maker):
+        raise ValueError(f"make_optimizer must be a function of the model, got {maker!r}.")
     checked = []
     for i, run in enumerate(runs):
         try:
-            get_rule(run.optimizer)
-            base_lr = check_number("base_lr", run.base_lr)
+            if maker is not None and run.optimizer != "momentum":
+                raise ValueError(
+                    "optimizer must be left out where make_optimizer is given, "
+                    f"got {run.optimizer!r}."
+                )
+            how = run.optimizer if maker is None else maker
+            if not callable(how):
+                get_rule(how)
+            # An Unless stays one.
+            base_lr = check_number("base_lr", run.base_lr) and run.base_lr
             seed = check_number("seed", run.seed, must_be="non-negative", integer=True)
             schedule = get_schedule(run.schedule)
             unit = step_every if run.step_every is None else run.step_every
             check_step_every(unit, wants_metric=schedule.metric_driven)
-            total_steps = epochs * (steps if unit == "batch" else 1)
-            params = schedule.check(run.params, base_lr=base_lr, total_steps=total_steps)
+            params = schedule.complete(run.params)
+            if not callable(how):
+                total = epochs * (steps if unit == "batch" else 1)
+                schedule.check(params, base_lr=base_lr, total_steps=total)
+            if schedule.metric_driven:
+                told_metric(data, params.get("mode", "min"), run.metric)
         except ValueError as error:
             raise ValueError(f"runs[{i}]: {error}") from None
-        checked.append(replace(run, params=params, base_lr=base_lr, seed=int(seed)))
+        given = {"params": params, "base_lr": base_lr, "seed": int(seed), "step_every": unit}
+        checked.append(replace(run, optimizer=how, **given))
     return checked
 
 
-class _Records:
-    """The histories of a fleet, each a row of some larger arrays."""
-
-    def __init__(self, runs: int, epochs: int, lengths: list[int]) -> None:
-        self._lengths = torch.tensor(lengths)
-        self._lr = np.full((runs, epochs * len(lengths)), np.nan)
-        self._train_loss, self.val_loss, self._val_accuracy = np.full((3, runs, epochs), np.nan)
-        rows = zip(self._lr, self._train_loss, self.val_loss, self._val_accuracy, strict=True)
-        self.histories = [History(*row) for row in rows]
-        self.running = np.full(runs, True)
-
-    def note(
-        self,
-        epoch: int,
-        members: list[int],
-        rates: np.ndarray,
-        found: Tensor,
-        scores: tuple[Tensor, Tensor] | None,
-    ) -> None:
-        """Write down an epoch of a group: see `Group.epoch` for the arguments.
-
-        A run ends at its first non-finite loss, though its numbers went on being computed; this
-        is looked for here, once per epoch, rather than at each step.
-        """
-        steps, made = len(self._lengths), found.shape[1]
-        if made == 0:
-            return
-        sums = (found * self._lengths[:made]).cumsum(1).numpy()
-        for k, i in enumerate(members):
-            if not self.running[i]:
-                continue
-            bad = np.flatnonzero(~np.isfinite(sums[k]))
-            last = bad[0] if len(bad) else made - 1
-            self._lr[i, epoch * steps :][: last + 1] = rates[k, : last + 1]
-            if not len(bad) and scores is None:
-                continue
-            self._train_loss[i, epoch] = sums[k, last] / self._lengths.sum().item()
-            if not len(bad):
-                self.val_loss[i, epoch], self._val_accuracy[i, epoch] = (s[k] for s in scores)
-            if len(bad) or not np.isfinite(self.val_loss[i, epoch]):
-                self.histories[i] = replace(self.histories[i], diverged_at=epoch)
-                self.running[i] = False
+def _check_rates(i: int, run: Run, layout: Layout, total_steps: int) -> None:
+    """Refuse params that do not go with the rates that a reader's function has set."""
+    if not callable(run.optimizer):
+        return
+    try:
+        weights = [torch.zeros(1, requires_grad=True) for _ in layout.rates]
+        groups = [{"params": [w], "lr": r} for w, r in zip(weights, layout.rates, strict=True)]
+        dummy = optim.SGD(groups, lr=layout.rates[0])
+        get_schedule(run.schedule).build(dummy, total_steps=total_steps, **run.params)
+    except ValueError as error:
+        raise ValueError(f"runs[{i}]: {error}") from None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
-_one_at_a_time = threading.RLock()
+from .randomness import borrowed
 
 
 class SimpleNet(nn.Module):
@@ -172,16 +174,36 @@ def seeded(make_model: Callable[[], nn.Module], seed: int) -> nn.Module:
     """Make a model whose initial weights depend on ``seed`` alone.
 
     torch draws initial weights from its global random numbers. They are put back afterwards, and
-    one model is made at a time, so that models made on several threads are the same ones.
+    one model is made at a time, so that models made on several threads are the same ones. Weights
+    are drawn in single precision even where torch's default is another, and then converted. Lazy
+    layers draw theirs when they see their first rows: these depend on ``seed`` alone, too.
 
     >>> first, second = seeded(MLP, 0), seeded(MLP, 0)
     >>> bool((first.fc1.weight == second.fc1.weight).all())
     True
     """
-    with _one_at_a_time:
-        state = torch.default_generator.get_state()
-        try:
-            torch.default_generator.manual_seed(seed)
-            return make_model()
-        finally:
-            torch.default_generator.set_state(state)
+    with borrowed(seed):
+        default = torch.get_default_dtype()
+        if default is torch.float32:
+            model = make_model()
+        else:
+            torch.set_default_dtype(torch.float32)
+            try:
+                model = make_model()
+            finally:
+                torch.set_default_dtype(default)
+            if isinstance(model, nn.Module):
+                model.to(default)
+    if isinstance(model, nn.Module):
+        lazy = [m for m in model.modules() if isinstance(m, LazyModuleMixin)]
+        for number, module in enumerate(lazy, start=1):
+            begin = partial(_initialize, module, seed + number * 2**20)
+            module.initialize_parameters = begin  # type: ignore[method-assign]
+    return model
+
+
+def _initialize(module: nn.Module, seed: int, *rows: Any, **named: Any) -> None:
+    """Draw a lazy layer's weights once, from numbers of its own."""
+    del module.initialize_parameters  # from here on it is the class's own again
+    with borrowed(seed):
+        module.initialize_parameters(*rows, **named)

@@ -6,14 +6,17 @@ the next one's, which a torch optimizer cannot do within one tensor.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import torch
-from torch import Tensor, optim
+from torch import Tensor, nn, optim
 
-from .schedules import check_number, nearest
+from .hidden import optimizer_hooks
+from .params import check_number, nearest
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,14 @@ class Rule:
             place; ``step`` counts from 1. Momentum (or beta1) is one number for all, or, where
             schedulers move it, a vector too.
         memory: how many vectors, at first zero, the rule keeps from step to step.
+        momentum: what its momentum is unless a scheduler moves it.
         code: what ``make`` does, as a reader would write it; ``{lr}`` is left to fill in.
     """
 
     make: Callable[..., optim.Optimizer]
     update: Callable[[Tensor, Tensor, Tensor, list[Tensor], int, float | Tensor], object]
     memory: int
+    momentum: float
     code: str
 
 
@@ -96,15 +101,16 @@ def _adamw(
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "sgd": Rule(optim.SGD, _sgd, 0, "torch.optim.SGD(model.parameters(), lr={lr})"),
+        "sgd": Rule(optim.SGD, _sgd, 0, 0.0, "torch.optim.SGD(model.parameters(), lr={lr})"),
         "momentum": Rule(
             lambda params, lr: optim.SGD(params, lr=lr, momentum=0.9),
             _momentum,
             1,
+            0.9,
             "torch.optim.SGD(model.parameters(), lr={lr}, momentum=0.9)",
         ),
-        "adam": Rule(optim.Adam, _adam, 2, "torch.optim.Adam(model.parameters(), lr={lr})"),
-        "adamw": Rule(optim.AdamW, _adamw, 2, "torch.optim.AdamW(model.parameters(), lr={lr})"),
+        "adam": Rule(optim.Adam, _adam, 2, 0.9, "torch.optim.Adam(model.parameters(), lr={lr})"),
+        "adamw": Rule(optim.AdamW, _adamw, 2, 0.9, "torch.optim.AdamW(model.parameters(), lr={lr})"),
     }
 )
 
@@ -148,6 +154,91 @@ def make_optimizer(name: str, params: Iterable[Tensor], lr: float) -> optim.Opti
     ('SGD', 0.1, 0.9)
     """
     return get_rule(name).make(params, lr=check_number("lr", lr))
+
+
+Maker = Callable[[nn.Module], optim.Optimizer]  # a reader's own: a function of the model
+
+
+class Unless(float):
+    """A number that nobody chose, so that something better known takes its place."""
+
+
+def build_optimizer(how: str | Maker, model: nn.Module, base_lr: float) -> optim.Optimizer:
+    """Make the optimizer that trains ``model``.
+
+    Args:
+        how: a name, see `make_optimizer`, or a function of the model.
+        model: what it trains.
+        base_lr: the rate of its first parameter group; others go along in proportion. An `Unless`
+            leaves the rates that a function has set.
+
+    Raises:
+        ValueError: unless a function returns an optimizer that steps without a closure, with
+            positive rates, on parameters of this model.
+
+    >>> def two_rates(model):
+    ...     groups = [{"params": [model.weight]}, {"params": [model.bias], "lr": 0.001}]
+    ...     return torch.optim.SGD(groups, lr=0.1)
+    >>> optimizer = build_optimizer(two_rates, nn.Linear(2, 1), base_lr=0.2)
+    >>> [group["lr"] for group in optimizer.param_groups]
+    [0.2, 0.002]
+    """
+    if not callable(how):
+        return make_optimizer(how, model.parameters(), base_lr)
+    optimizer = how(model)
+    if not isinstance(optimizer, optim.Optimizer):
+        raise ValueError(
+            f"make_optimizer must return a torch.optim.Optimizer for a model, got {optimizer!r:.80}."
+        )
+    check_stepping(optimizer)
+    rates = rates_of(optimizer)
+    for number, rate in enumerate(rates):
+        check_number(f"make_optimizer's lr of param_groups[{number}]", rate)
+    if not isinstance(base_lr, Unless) and base_lr != rates[0]:
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = base_lr * (rate / rates[0])
+    return optimizer
+
+
+def check_stepping(optimizer: optim.Optimizer) -> None:
+    """Refuse an optimizer whose ``step`` wants a closure, as that of LBFGS does.
+
+    >>> check_stepping(optim.LBFGS([torch.zeros(1, requires_grad=True)]))
+    Traceback (most recent call last):
+    ...
+    ValueError: optimizer must take its step without a closure, got LBFGS.
+    """
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if closure is not None and closure.default is inspect.Parameter.empty:
+        raise ValueError(
+            f"optimizer must take its step without a closure, got {type(optimizer).__name__}."
+        )
+
+
+def rates_of(optimizer: optim.Optimizer) -> tuple[float, ...]:
+    """Return the present rate of each parameter group."""
+    return tuple(float(group["lr"]) for group in optimizer.param_groups)
+
+
+def rule_of(optimizer: optim.Optimizer) -> str | None:
+    """Return the name of the rule that does in every group what this optimizer does, if any.
+
+    >>> weight = torch.zeros(1, requires_grad=True)
+    >>> rule_of(optim.Adam([weight], lr=3.0)), rule_of(optim.Adam([weight], eps=1e-6))
+    ('adam', None)
+    """
+    if any(map(len, optimizer_hooks(optimizer))):
+        return None
+    for name, rule in RULES.items():
+        twin = rule.make([torch.zeros(1, requires_grad=True)], lr=1.0)
+        same = all(_settings(g) == _settings(twin.param_groups[0]) for g in optimizer.param_groups)
+        if type(twin) is type(optimizer) and same:
+            return name
+    return None
+
+
+def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in group.items() if k not in ("params", "param_names", "lr")}
 
 
 def momentum_of(optimizer: optim.Optimizer) -> float:

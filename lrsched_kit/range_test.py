@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import ExponentialLR
 from .data import Dataset
 from .schedules import check_number
 from .training import batches, check_parts, one_thread
+from .trial import try_out
 
 FEWEST_STEPS = 10
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from .batched import Stack, losses
-from .data import Dataset
-from .optimizers import get_rule, make_optimizer, momentum_of
+from .batched import Stack
+from .data import Dataset, accuracy, told_metric
+from .optimizers import RULES, Maker, Unless, momentum_of
+from .proof import Layout
 from .schedules import Schedule, get_schedule
+from .training import History, Training, evaluating
 
 
 @dataclass(frozen=True)
@@ -22,133 +27,156 @@ class Run:
     Attributes:
         schedule: a name in `SCHEDULES`, or a row of one's own.
         params: the schedule's own; those left out take the row's defaults.
-        base_lr: the optimizer's initial rate.
-        optimizer: ``"sgd"``, ``"momentum"``, ``"adam"`` or ``"adamw"``: see `make_optimizer`.
+        base_lr: the rate of the optimizer's first parameter group, 0.1 if it is left out; where
+            a function makes the optimizer, left out it is what that function has set, and other
+            groups go along in proportion.
+        optimizer: ``"sgd"``, ``"momentum"``, ``"adam"`` or ``"adamw"``: see `make_optimizer`; or
+            a function of the model that returns a torch optimizer.
         seed: of the initial weights, ``seeded(make_model, seed)``, and of the batch order,
             ``train(..., seed=seed)``.
         step_every: ``"epoch"`` or ``"batch"``; None: as `train_many` is told for all runs.
+        metric: what ReduceLROnPlateau is told: see `train`.
     """
 
     schedule: str | Schedule
-    params: Mapping[str, float] = field(default_factory=dict)
-    base_lr: float = 0.1
-    optimizer: str = "momentum"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    base_lr: float = Unless(0.1)  # noqa: RUF009  # as immutable as any number
+    optimizer: str | Maker = "momentum"
     seed: int = 0
     step_every: str | None = None
+    metric: str | None = None
 
 
 class Rates:
     """What torch's schedulers say, epoch by epoch; runs that must agree share one scheduler."""
 
-    def __init__(self, runs: Sequence[Run], epochs: int, steps: int, step_every: str) -> None:
+    def __init__(self, runs: Sequence[Run], layouts: Sequence[Layout], epochs: int, steps: int):
         self._steps = steps
         self._keys: list[Hashable] = []
         self._sources: dict[Hashable, Generator[np.ndarray, float, None]] = {}
-        for i, run in enumerate(runs):
-            own = i if get_schedule(run.schedule).metric_driven else None
-            unit = run.step_every or step_every
-            how = (run.base_lr, run.optimizer, unit, own)
-            key = (run.schedule, *sorted(run.params.items()), *how)
+        for i, (run, layout) in enumerate(zip(runs, layouts, strict=True)):
+            schedule = get_schedule(run.schedule)
+            own = i if schedule.metric_driven else None
+            how = (layout.rates, layout.rule, run.step_every, own)
+            key = (id(schedule), *sorted(run.params.items()), *how)
             if key not in self._sources:
-                self._sources[key] = _scheduler(run, epochs, steps, unit)
+                self._sources[key] = _scheduler(run, layout, epochs, steps)
             self._keys.append(key)
         self._now = {key: next(source) for key, source in self._sources.items()}
 
-    def of(self, members: Sequence[int]) -> np.ndarray:
-        """Return this epoch's rates and momenta of some runs, shape ``(2, runs, steps)``."""
-        shape = 2, self._steps
-        return np.stack([np.broadcast_to(self._now[self._keys[i]], shape) for i in members], 1)
+    def now(self) -> np.ndarray:
+        """Return this epoch's momentum and rates by group, ``(1 + groups, runs, steps)``."""
+        shape = len(self._now[self._keys[0]]), self._steps
+        return np.stack([np.broadcast_to(self._now[key], shape) for key in self._keys], 1)
 
-    def step(self, val_loss: np.ndarray) -> None:
-        """Go on to the next epoch; each scheduler that asks is told its run's loss."""
-        told = dict(zip(self._keys, val_loss.tolist(), strict=True))
-        self._now = {key: source.send(told[key]) for key, source in self._sources.items()}
+    def step(self, told: Sequence[float]) -> None:
+        """Go on to the next epoch; each scheduler that asks is told its run's metric."""
+        by_key = dict(zip(self._keys, told, strict=True))
+        self._now = {key: source.send(by_key[key]) for key, source in self._sources.items()}
 
 
 def _scheduler(
-    run: Run, epochs: int, steps: int, step_every: str
+    run: Run, layout: Layout, epochs: int, steps: int
 ) -> Generator[np.ndarray, float, None]:
-    """Yield each epoch's rates and momenta, shape ``(2, 1)`` or ``(2, steps)``.
+    """Yield each epoch's momentum and rates, shape ``(1 + groups, 1)`` or ``(.., steps)``.
 
-    It is sent the epoch's validation loss.
+    It is sent what the run's scheduler is told after the epoch.
     """
     schedule = get_schedule(run.schedule)
-    per_epoch = steps if step_every == "batch" else 1
-    optimizer = make_optimizer(run.optimizer, [torch.zeros((), requires_grad=True)], run.base_lr)
-    scheduler = schedule.build(optimizer, total_steps=epochs * per_epoch, **run.params)
+    per_epoch = steps if run.step_every == "batch" else 1
+    groups = [{"params": [torch.zeros((), requires_grad=True)], "lr": r} for r in layout.rates]
+    optimizer = RULES[layout.rule or ""].make(groups, lr=layout.rates[0])
+    scheduler: Any = schedule.build(optimizer, total_steps=epochs * per_epoch, **run.params)
     optimizer.step()  # torch warns of a scheduler whose optimizer has never stepped
     while True:
-        applied = np.empty((2, per_epoch))
+        applied = np.empty((1 + len(groups), per_epoch))
         for step in range(per_epoch):
-            applied[:, step] = optimizer.param_groups[0]["lr"], momentum_of(optimizer)
-            if step_every == "batch":
+            rates = [float(group["lr"]) for group in optimizer.param_groups]
+            applied[:, step] = momentum_of(optimizer), *rates
+            if run.step_every == "batch":
                 scheduler.step()
-        val_loss = yield applied
-        if step_every == "epoch":
-            scheduler.step(*([val_loss] if schedule.metric_driven else []))
+        told = yield applied
+        if run.step_every == "epoch":
+            scheduler.step(*([told] if isinstance(scheduler, ReduceLROnPlateau) else []))
 
 
 class _PerRun:
-    """A vector laid out like a stack's weights, that holds one number per run."""
+    """A vector laid out like a stack's weights, that holds a number per run, or run and group."""
 
-    def __init__(self, stack: Stack) -> None:
-        self.vector = torch.empty_like(stack.weights)
-        self._blocks = [block.flatten(1) for block in stack.blocks(self.vector).values()]
+    def __init__(self, stack: Stack, group_of: Mapping[str, int]) -> None:
+        self.vector = torch.empty_like(stack.weights, requires_grad=False)
+        blocks = stack.blocks(self.vector)
+        self._blocks = [(block.flatten(1), group_of[name]) for name, block in blocks.items()]
 
     def plan(self, values: np.ndarray) -> None:
-        """Take the numbers of the steps to come, shape ``(runs, steps)``."""
-        self._columns = torch.from_numpy(values).to(self.vector.dtype).split(1, dim=1)
-        self._changes = (np.diff(values, axis=1, prepend=np.nan) != 0).any(axis=0)
+        """Take the numbers of the steps to come, shape ``(groups, runs, steps)``."""
+        dtype = self.vector.dtype
+        self._columns = [torch.from_numpy(rows).to(dtype).split(1, dim=1) for rows in values]
+        self._changes = (np.diff(values, axis=2, prepend=np.nan) != 0).any(axis=(0, 1))
 
     def fill(self, step: int) -> None:
         """Hold the numbers of that step."""
         if self._changes[step]:
-            for block in self._blocks:
-                block.copy_(self._columns[step])
+            for block, group in self._blocks:
+                block.copy_(self._columns[group][step])
 
 
-class Group:
-    """Runs of one optimizer whose weights are one stack.
-
-    Schedulers move the momentum of all of them or of none: then it is one number.
+class Together:
+    """Runs whose weights are one stack, and whose optimizers follow one rule.
 
     Attributes:
         members: their places in the fleet.
+        histories: their live records.
+        running: whether any of them goes on.
     """
 
     def __init__(
         self,
         members: list[int],
         runs: Sequence[Run],
+        layouts: Sequence[Layout],
         stack: Stack,
         data: Dataset,
-        rates: Rates,
+        *,
+        epochs: int,
         batch_size: int,
     ) -> None:
-        self.members = members
-        self._seeds = [runs[i].seed for i in members]
-        self._stack, self._data, self._rates, self._batch_size = stack, data, rates, batch_size
-        self._rule = get_rule(runs[members[0]].optimizer)
+        self.members, self._runs, layout = members, list(runs), layouts[0]
+        self._seeds = [run.seed for run in runs]
+        self._stack, self._data, self._batch_size = stack, data, batch_size
+        self._lengths = torch.tensor([len(part) for part in data.x_train.split(batch_size)])
+        self._steps = len(self._lengths)
+        self._rates = Rates(runs, layouts, epochs, self._steps)
+        self._rule = RULES[layout.rule or ""]
         self._memory = [torch.zeros_like(stack.weights) for _ in range(self._rule.memory)]
-        self._lr = _PerRun(stack)
-        moving = get_schedule(runs[members[0]].schedule).moves_momentum
-        self._momentum = _PerRun(stack) if moving else None
+        group_of = dict(layout.group_of)
+        self._lr = _PerRun(stack, group_of)
+        self._momentum = _PerRun(stack, dict.fromkeys(group_of, 0))
         self._updates = 0
+        groups = len(layout.rates)
+        self.histories = [
+            History.empty(epochs, self._steps, metrics=data.metrics, groups=groups) for _ in runs
+        ]
+        self._going = np.full(len(runs), True)
+        if not stack.model.training:
+            stack.model.train()
 
-    def epoch(
-        self, orders: Mapping[int, Tensor], stopping: Callable[[], bool]
-    ) -> tuple[np.ndarray, Tensor, tuple[Tensor, Tensor] | None]:
-        """Make one pass over the data.
+    @property
+    def running(self) -> bool:
+        """Whether any run goes on."""
+        return bool(self._going.any())
 
-        Returns:
-            Rates ``(runs, steps)``, losses ``(runs, steps made)``, and, unless it was stopped,
-            losses and accuracies ``(runs,)`` on the validation set.
-        """
-        rates, momenta = self._rates.of(self.members)
-        self._lr.plan(rates)
+    def advance(
+        self, epoch: int, orders: Mapping[int, Tensor], stopping: Callable[[], bool]
+    ) -> None:
+        """Make one pass over the data, and write it down."""
+        if epoch > 0:  # only now: some schedules refuse a step beyond their last
+            self._rates.step([self._told(k, epoch - 1) for k in range(len(self._runs))])
+        momenta, *rates = self._rates.now()
+        self._lr.plan(np.stack(rates))
         momentum: float | Tensor = momenta[0, 0].item()
-        if self._momentum is not None:
-            self._momentum.plan(momenta)
+        if (momenta != momentum).any():
+            self._momentum.plan(momenta[np.newaxis])
             momentum = self._momentum.vector
         order = torch.stack([orders[seed] for seed in self._seeds])
         labels = self._data.y_train[order].split(self._batch_size, dim=1)
@@ -157,11 +185,20 @@ class Group:
             if stopping():
                 break
             self._lr.fill(step)
-            if self._momentum is not None:
+            if momentum is self._momentum.vector:
                 self._momentum.fill(step)
             found.append(self._update(rows, labels[step], momentum))
-        made = torch.stack(found, dim=1) if found else torch.empty(len(rates), 0)
-        return rates, made.double(), self._evaluate() if len(found) == len(labels) else None
+        if found:
+            scores = self._evaluate() if len(found) == len(labels) else None
+            self._note(epoch, np.stack(rates), torch.stack(found, dim=1).double(), scores)
+
+    def _told(self, k: int, epoch: int) -> float:
+        """Return what run k's scheduler is told, if it asks."""
+        run = self._runs[k]
+        if not get_schedule(run.schedule).metric_driven:
+            return math.nan
+        metric = told_metric(self._data, run.params.get("mode", "min"), run.metric)
+        return float(self.histories[k].of(metric)[epoch])
 
     def _update(self, rows: Tensor, y: Tensor, momentum: float | Tensor) -> Tensor:
         """Take one step on such rows of the data, shape ``(runs, batch)``; return the losses."""
@@ -169,20 +206,99 @@ class Group:
         x = inputs.index_select(0, rows.reshape(-1)).view(*rows.shape, *inputs.shape[1:])
         found = self._stack.backward(x, y)
         self._updates += 1
-        weights, grads = self._stack.weights, self._stack.grads
-        self._rule.update(weights, grads, self._lr.vector, self._memory, self._updates, momentum)
+        with torch.no_grad():
+            self._rule.update(
+                self._stack.weights,
+                self._stack.grads,
+                self._lr.vector,
+                self._memory,
+                self._updates,
+                momentum,
+            )
         return found
 
-    def _evaluate(self) -> tuple[Tensor, Tensor]:
-        data, stack = self._data, self._stack
-        stack.model.eval()
-        with torch.no_grad():
+    def _evaluate(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return losses and metrics of all runs on the validation set."""
+        data, stack, count = self._data, self._stack, len(self._runs)
+        with evaluating(stack.model):
             outputs = stack.outputs(data.x_val, shared=True)
-            loss = losses(outputs, data.y_val.expand(len(self.members), *data.y_val.shape))
-            accuracy = torch.full_like(loss, torch.nan)
-            if data.is_classification:
-                # max() finds the class that argmax() finds, several times faster.
-                right = outputs.movedim(2, 1).max(1).indices == data.y_val
-                accuracy = right.double().flatten(1).mean(1)
-        stack.model.train()
-        return loss.double(), accuracy.double()
+            loss = stack.losses(outputs, data.y_val.expand(count, *data.y_val.shape))
+            metrics = {name: self._metric(m, outputs) for name, m in data.metrics.items()}
+        return loss.double().numpy(), metrics
+
+    def _metric(self, metric: Callable[..., Any], outputs: Any) -> np.ndarray:
+        y = self._data.y_val
+        if metric is accuracy and isinstance(outputs, Tensor) and outputs.ndim == 3 and y.ndim == 1:
+            # max() finds the class that argmax() finds, several times faster.
+            if outputs.shape[2] > 1:
+                right = outputs.movedim(2, 1).max(1).indices == y
+                return right.double().flatten(1).mean(1).numpy()
+        count = len(self._runs)
+        return np.array([float(metric(part_of(outputs, k), y)) for k in range(count)])
+
+    def _note(
+        self,
+        epoch: int,
+        rates: np.ndarray,
+        found: Tensor,
+        scores: tuple[np.ndarray, dict[str, np.ndarray]] | None,
+    ) -> None:
+        """Write down an epoch.
+
+        A run ends at its first non-finite loss, though its numbers went on being computed; this
+        is looked for here, once per epoch, rather than at each step.
+        """
+        made = found.shape[1]
+        sums = (found * self._lengths[:made]).cumsum(1).numpy()
+        for k in np.flatnonzero(self._going):
+            history = self.histories[k]
+            bad = np.flatnonzero(~np.isfinite(sums[k]))
+            last = bad[0] if len(bad) else made - 1
+            history.group_lr[:, epoch * self._steps :][:, : last + 1] = rates[:, k, : last + 1]
+            if not len(bad) and scores is None:
+                continue
+            history.train_loss[epoch] = sums[k, last] / self._lengths.sum().item()
+            if scores is not None and not len(bad):
+                history.val_loss[epoch] = scores[0][k]
+                for name, values in scores[1].items():
+                    history.metrics[name][epoch] = values[k]
+            if len(bad) or not np.isfinite(history.val_loss[epoch]):
+                self.histories[k] = replace(history, diverged_at=epoch)
+                self._going[k] = False
+
+
+def part_of(outputs: Any, k: int) -> Any:
+    """Return run k's part of what a stack returns: a tensor, or several in tuples, lists, dicts."""
+    if isinstance(outputs, Tensor):
+        return outputs[k]
+    if isinstance(outputs, Mapping):
+        return {name: part_of(part, k) for name, part in outputs.items()}
+    return type(outputs)(part_of(part, k) for part in outputs)
+
+
+class Alone:
+    """A run that trains by itself, in `train`'s own loop; the attributes are those of `Together`.
+
+    Args:
+        member: its place in the fleet.
+        training: what `train` would do.
+        reason: why it trains by itself.
+    """
+
+    def __init__(self, member: int, training: Training, reason: str) -> None:
+        self.members, self.running = [member], True
+        self._training, self._reason = training, reason
+        self._epochs: Iterator[int] | None = None
+
+    @property
+    def histories(self) -> list[History]:
+        """The live record, which says why it stands by itself."""
+        return [replace(self._training.history, alone=self._reason)]
+
+    def advance(
+        self, epoch: int, orders: Mapping[int, Tensor], stopping: Callable[[], bool]
+    ) -> None:
+        """Train for one epoch."""
+        self._epochs = self._epochs or self._training.epochs(stopping)
+        next(self._epochs, None)
+        self.running = self._training.history.diverged_at is None

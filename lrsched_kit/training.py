@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,8 +14,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
-from .data import Dataset
-from .schedules import check_number, nearest
+from .data import Dataset, told_metric
+from .hidden import steps_left
+from .optimizers import check_stepping, rates_of
+from .params import check_number, nearest
+from .randomness import OwnRandomness
+from .trial import Trial, try_out
 
 STEP_EVERY = ("epoch", "batch")
 
@@ -108,18 +112,31 @@ def batches(
         yield x[rows], y[rows]
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode; each of its modules goes back to the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def score(model: nn.Module, data: Dataset) -> tuple[float, dict[str, float]]:
+    """Return the loss on the validation set, and the task's metrics by name."""
+    with evaluating(model):
+        outputs = model(data.x_val)
+        loss = data.loss_fn(outputs, data.y_val).item()
+        return loss, {k: float(metric(outputs, data.y_val)) for k, metric in data.metrics.items()}
+
+
 def evaluate(model: nn.Module, data: Dataset) -> tuple[float, float]:
     """Return loss and accuracy on the validation set (accuracy is NaN for a regression)."""
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
-        output = model(data.x_val)
-        loss = data.loss_fn(output, data.y_val).item()
-        accuracy = math.nan
-        if data.is_classification:
-            accuracy = (output.argmax(dim=1) == data.y_val).double().mean().item()
-    model.train(was_training)
-    return loss, accuracy
+    loss, metrics = score(model, data)
+    return loss, metrics.get("accuracy", math.nan)
 
 
 def train(
@@ -132,14 +149,19 @@ def train(
     batch_size: int = 16,
     seed: int = 0,
     step_every: str = "epoch",
+    metric: str | None = None,
     on_epoch: Callable[[int, History], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> History:
     """Train ``model`` in place and record what was applied.
 
     The order of the batches depends on ``seed`` alone, not on the schedule, so two runs with the
-    same seed and the same initial weights differ by their rates only. A run whose loss is no
-    longer finite ends there and says so in ``diverged_at``.
+    same seed and the same initial weights differ by their rates only. What the model draws as it
+    trains (dropout) depends on ``seed`` alone, too, and disturbs nobody else's random numbers. A
+    run whose loss is no longer finite ends there and says so in ``diverged_at``.
+
+    A model in evaluation mode is put into training mode. Parts that are in evaluation mode within
+    a model that trains, a frozen BatchNorm say, stay so.
 
     These models are too small to be worth splitting between processors, so torch is held to one
     thread meanwhile; the process's own setting is put back.
@@ -147,13 +169,14 @@ def train(
     Args:
         model: maps ``data.x_train`` rows to scores (or targets).
         data: what to train and validate on.
-        optimizer: holds the model's parameters.
-        scheduler: drives this very optimizer; None leaves the rate alone. ReduceLROnPlateau is
-            told the validation loss.
+        optimizer: holds the model's parameters, in one group or several.
+        scheduler: drives this very optimizer; None leaves the rate alone.
         epochs: passes over the training set.
         batch_size: rows per update.
-        seed: of the batch order.
+        seed: of the batch order, and of what the model draws.
         step_every: ``"epoch"`` or ``"batch"``: when ``scheduler.step()`` is called.
+        metric: what ReduceLROnPlateau is told after each epoch; None: the validation loss, or
+            with ``mode="max"`` the accuracy.
         on_epoch: called as ``on_epoch(epoch, history)`` after each epoch, with the live record.
         should_stop: asked before each update; True ends the run, its unfinished epoch left NaN.
 
@@ -174,46 +197,97 @@ def train(
     >>> history.epoch_lr.round(6).tolist()
     [0.1, 0.1, 0.01, 0.01]
     """
-    epochs = int(check_number("epochs", epochs, integer=True))
-    batch_size = int(check_number("batch_size", batch_size, integer=True))
-    steps_per_epoch = math.ceil(len(data.x_train) / batch_size)
-    check_parts(model, data, optimizer, scheduler, step_every)
-    _check_length(scheduler, epochs * (steps_per_epoch if step_every == "batch" else 1))
-    wants_metric = isinstance(scheduler, ReduceLROnPlateau)
-    generator = torch.Generator().manual_seed(seed)
-    history = History.empty(epochs, steps_per_epoch)
-    loss_fn = data.loss_fn
-    step = 0
     with one_thread():
-        model.train()
-        for epoch in range(epochs):
+        run = Training(
+            model,
+            data,
+            optimizer,
+            scheduler,
+            epochs=epochs,
+            batch_size=batch_size,
+            seed=seed,
+            step_every=step_every,
+            metric=metric,
+        )
+        for epoch in run.epochs(should_stop or (lambda: False)):
+            if on_epoch is not None:
+                on_epoch(epoch, run.history)
+    return run.history
+
+
+class Training:
+    """One run of `train`, an epoch at a time. Args as there.
+
+    Attributes:
+        history: the live record.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Dataset,
+        optimizer: Optimizer,
+        scheduler: LRScheduler | None,
+        *,
+        epochs: int,
+        batch_size: int,
+        seed: int,
+        step_every: str,
+        metric: str | None = None,
+        trial: Trial | None = None,
+    ) -> None:
+        epochs = int(check_number("epochs", epochs, integer=True))
+        self._batch_size = int(check_number("batch_size", batch_size, integer=True))
+        steps = math.ceil(len(data.x_train) / self._batch_size)
+        self._told = check_parts(model, data, optimizer, scheduler, step_every, metric)
+        _check_length(scheduler, epochs * (steps if step_every == "batch" else 1))
+        trial = trial or try_out(model, data, self._batch_size)
+        self._model, self._data, self._step_every = model, data, step_every
+        self._optimizer, self._scheduler = optimizer, scheduler
+        self._order = torch.Generator().manual_seed(seed)
+        draws = trial.drawing or trial.others
+        own = OwnRandomness(seed, trial.drawing, trial.others) if draws else None
+        self._randomness = own.step if own else nullcontext
+        groups = len(optimizer.param_groups)
+        self.history = History.empty(epochs, steps, metrics=data.metrics, groups=groups)
+
+    def epochs(self, should_stop: Callable[[], bool]) -> Iterator[int]:
+        """Train an epoch, yield its number, step the scheduler; until the end, or a stop."""
+        model, data, history = self._model, self._data, self.history
+        optimizer, scheduler, loss_fn = self._optimizer, self._scheduler, data.loss_fn
+        step = 0
+        if not model.training:
+            model.train()
+        for epoch in range(history.epochs):
             total = 0.0
-            for x, y in batches(data.x_train, data.y_train, batch_size, generator):
-                if should_stop is not None and should_stop():
-                    return history
-                optimizer.zero_grad()
-                loss = loss_fn(model(x), y)
-                loss.backward()
-                history.lr[step] = optimizer.param_groups[0]["lr"]
-                optimizer.step()
+            for x, y in batches(data.x_train, data.y_train, self._batch_size, self._order):
+                if should_stop():
+                    return
+                with self._randomness():
+                    optimizer.zero_grad()
+                    loss = loss_fn(model(x), y)
+                    loss.backward()
+                    history.group_lr[:, step] = rates_of(optimizer)
+                    optimizer.step()
                 step += 1
                 total += loss.item() * len(x)
                 if not math.isfinite(total):
                     break
-                if scheduler is not None and step_every == "batch":
+                if scheduler is not None and self._step_every == "batch":
                     scheduler.step()
             history.train_loss[epoch] = total / len(data.x_train)
             if math.isfinite(total):
-                history.val_loss[epoch], history.val_accuracy[epoch] = evaluate(model, data)
+                with self._randomness():
+                    history.val_loss[epoch], metrics = score(model, data)
+                for name, value in metrics.items():
+                    history.metrics[name][epoch] = value
             if not math.isfinite(history.train_loss[epoch] + history.val_loss[epoch]):
-                history = replace(history, diverged_at=epoch)
-            if on_epoch is not None:
-                on_epoch(epoch, history)
+                self.history = history = replace(history, diverged_at=epoch)
+            yield epoch
             if history.diverged_at is not None:
-                break
-            if scheduler is not None and step_every == "epoch":
-                scheduler.step(*([history.val_loss[epoch]] if wants_metric else []))
-    return history
+                return
+            if scheduler is not None and self._step_every == "epoch":
+                scheduler.step(*([history.of(self._told)[epoch]] if self._told else []))
 
 
 def check_parts(
@@ -222,29 +296,38 @@ def check_parts(
     optimizer: Optimizer,
     scheduler: LRScheduler | None = None,
     step_every: str = "epoch",
-) -> None:
-    """Raise a ValueError unless these can be trained together."""
-    check_step_every(step_every, wants_metric=isinstance(scheduler, ReduceLROnPlateau))
-    if scheduler is not None and scheduler.optimizer is not optimizer:
+    metric: str | None = None,
+) -> str | None:
+    """Raise a ValueError unless these can be trained together; return what a plateau is told."""
+    plateau = isinstance(scheduler, ReduceLROnPlateau)
+    check_step_every(step_every, wants_metric=plateau)
+    if scheduler is not None and getattr(scheduler, "optimizer", optimizer) is not optimizer:
         raise ValueError(
             "scheduler must drive the optimizer that trains, got one built on another optimizer."
         )
+    check_stepping(optimizer)
     trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
     if trained.isdisjoint(id(p) for p in model.parameters()):
         raise ValueError(
             "optimizer must hold parameters of the model that trains, got those of another model."
         )
-    check_shapes(model, data)
+    return told_metric(data, scheduler.mode, metric) if plateau else None
 
 
 def _check_length(scheduler: LRScheduler | None, steps: int) -> None:
     # OneCycleLR knows its end, and raises in the middle of a run that is longer.
-    if isinstance(scheduler, OneCycleLR) and scheduler.last_epoch + steps > scheduler.total_steps:
+    if scheduler is None or (left := steps_left(scheduler)) >= steps:
+        return
+    if isinstance(scheduler, OneCycleLR):
         raise ValueError(
             f"total_steps must be at least {scheduler.last_epoch + steps}, the scheduler steps "
             f"taken by the end of this run, got {scheduler.total_steps}: OneCycleLR refuses to "
             "step beyond."
         )
+    raise ValueError(
+        f"scheduler must take {steps} steps, those of this run, got {type(scheduler).__name__} "
+        f"with a OneCycleLR in it that ends after {left:g}: give that one more total_steps."
+    )
 
 
 def check_step_every(step_every: str, *, wants_metric: bool) -> None:
@@ -256,74 +339,6 @@ def check_step_every(step_every: str, *, wants_metric: bool) -> None:
             "step_every must be 'epoch' for ReduceLROnPlateau, which waits for the "
             f"validation loss, got {step_every!r}."
         )
-
-
-def check_shapes(model: nn.Module, data: Dataset) -> None:
-    """Try the model on two rows, so that a mismatch is told in words and before training."""
-    was_training = model.training
-    model.eval()  # which leaves running statistics and random numbers alone
-    try:
-        with torch.no_grad():
-            output, y = model(data.x_train[:2]), data.y_train[:2]
-            if not isinstance(output, Tensor):
-                raise TypeError(f"its output is a {type(output).__name__}, not a Tensor")
-            fits = data.is_classification or output.shape == y.shape
-            if fits:
-                data.loss_fn(output, y.clamp(max=0) if data.is_classification else y)
-    except Exception as error:  # a model's code may raise anything
-        raise ValueError(
-            f"model must fit data {data.name!r} (inputs of shape "
-            f"{tuple(data.x_train.shape[1:])}, labels of shape {tuple(data.y_train.shape[1:])}), "
-            f"got {type(model).__name__}: {error}"
-        ) from error
-    finally:
-        model.train(was_training)
-    if data.is_classification:
-        _check_classes(model, data, output.shape[1])
-    elif not fits:
-        got, wanted = (" x ".join(map(str, part.shape[1:])) or "1" for part in (output, y))
-        raise ValueError(
-            f"model must fit data {data.name!r}, got {got} outputs from "
-            f"{_last_module(model, data)}: give it {wanted} outputs, one per target."
-        )
-
-
-def _check_classes(model: nn.Module, data: Dataset, outputs: int) -> None:
-    for part in ("train", "val"):
-        lowest = int(getattr(data, f"y_{part}").min())
-        if lowest < 0:
-            raise ValueError(f"y_{part} must hold classes counted from 0, got {lowest}.")
-    classes = 1 + max(int(data.y_train.max()), int(data.y_val.max()))
-    if outputs < classes:
-        raise ValueError(
-            f"model must fit data {data.name!r}, got {outputs} outputs from "
-            f"{_last_module(model, data)}: give it {classes} outputs, one per class."
-        )
-
-
-def _last_module(model: nn.Module, data: Dataset) -> str:
-    """Name the innermost module whose output the model returns as it is."""
-    made: list[tuple[str, nn.Module, object]] = []
-
-    def note(name: str, module: nn.Module, output: object) -> None:
-        made.append((name, module, output))
-
-    hooks = [
-        module.register_forward_hook(lambda m, _, output, name=name: note(name, m, output))
-        for name, module in model.named_modules()
-    ]
-    was_training = model.training
-    try:
-        with torch.no_grad():
-            last = model.eval()(data.x_train[:2])
-    finally:
-        model.train(was_training)
-        for hook in hooks:
-            hook.remove()
-    name, module, _ = next(row for row in made if row[2] is last)
-    if any(module.children()):  # its own layers are not to blame
-        return f"module {name!r} ({type(module).__name__})" if name else type(module).__name__
-    return f"module {name!r} ({module})" if name else str(module)
 
 
 class _Threads:

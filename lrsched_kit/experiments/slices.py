@@ -19,7 +19,6 @@ from torch import nn
 
 from ..data import Dataset
 from ..fleet import Fleet, Run
-from ..runs import Rates
 from ..schedules import get_schedule
 from ..training import History
 
@@ -102,9 +101,9 @@ def train_parts(
         KeyboardInterrupt: if it is interrupted before anything was finished.
         RuntimeError: if the executor fails before anything was finished.
     """
-    steps = math.ceil(len(job.data.x_train) / job.batch_size)
-    Rates([run for part in parts for run in part], job.epochs, steps, "epoch")  # refuses bad ones
     fleet = job.fleet()
+    everything = [run for part in parts for run in part]
+    fleet.check(everything, epochs=job.epochs, batch_size=job.batch_size)
     total = sum(map(len, parts))
     count = math.ceil(total / (_RUNS_HERE if executor is None else _RUNS_THERE))
     slices = [places.tolist() for places in np.array_split(range(len(parts)), count) if len(places)]

@@ -1,0 +1,92 @@
+"""Names of torch that are not public, and what happens where one is gone.
+
+Nothing else in the kit uses such names. They only ever decide *how* a model is trained, together
+with others or by itself: what comes of it is proved by a step either way (see `proof`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn, optim
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+
+_MODULE_HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
+_TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
+_OPTIMIZER_HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+
+
+def hooked(model: nn.Module) -> str:
+    """Name a module or parameter with a hook, or nothing.
+
+    If the names are gone, hooks go unseen, and the proof of one step has to find what they do.
+
+    >>> model = nn.Linear(2, 1)
+    >>> _ = model.weight.register_hook(lambda grad: 2 * grad)
+    >>> hooked(model)
+    'weight'
+    """
+    for name, module in model.named_modules():
+        if any(getattr(module, hooks, None) for hooks in _MODULE_HOOKS):
+            return name or type(module).__name__
+    for name, parameter in model.named_parameters():
+        if any(getattr(parameter, hooks, None) for hooks in _TENSOR_HOOKS):
+            return name
+    return ""
+
+
+def copy_hooks(source: Tensor, target: Tensor) -> None:
+    """Register a parameter's hooks with its copy, which torch makes without them.
+
+    If the names are gone, copies have no hooks.
+    """
+    for hook in (getattr(source, _TENSOR_HOOKS[0], None) or {}).values():
+        target.register_hook(hook)
+    for hook in (getattr(source, _TENSOR_HOOKS[1], None) or {}).values():
+        target.register_post_accumulate_grad_hook(hook)
+
+
+def optimizer_hooks(optimizer: optim.Optimizer) -> list[Mapping[int, Any]]:
+    """Return the hooks around an optimizer's step; if the names are gone, none."""
+    return [getattr(optimizer, hooks, {}) for hooks in _OPTIMIZER_HOOKS]
+
+
+def steps_left(scheduler: LRScheduler) -> float:
+    """Return how many more steps a scheduler takes before it raises, infinity where it never does.
+
+    OneCycleLR knows its end, and may stand inside another scheduler. If the names of what is
+    inside are gone, such an end is not foreseen, and torch raises when it is reached.
+
+    >>> optimizer = optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    >>> steps_left(OneCycleLR(optimizer, max_lr=0.1, total_steps=5))
+    5
+    """
+    if isinstance(scheduler, OneCycleLR):
+        return scheduler.total_steps - scheduler.last_epoch
+    inner = getattr(scheduler, "_schedulers", [])
+    milestones = getattr(scheduler, "_milestones", None)
+    if milestones is None:  # ChainedScheduler: all of them step each time
+        return min(map(steps_left, inner), default=float("inf"))
+    done = scheduler.last_epoch
+    starts = [0, *milestones]
+    for start, end, part in zip(starts, [*milestones, float("inf")], inner, strict=False):
+        if end > done:
+            left = steps_left(part) if start <= done else _whole(part)
+            last = max(start, done) + left
+            if last + 1 < end:
+                return last - done
+    return float("inf")
+
+
+def _whole(scheduler: LRScheduler) -> float:
+    """Return how many steps a scheduler takes from its start, which SequentialLR puts it back to."""
+    if isinstance(scheduler, OneCycleLR):
+        return scheduler.total_steps
+    return steps_left(scheduler)

@@ -1,0 +1,293 @@
+"""Proof before speed: whether models train together just as each would by itself.
+
+Before runs are trained together, each distinct model takes one step both ways, on the same rows:
+in `train`'s own way, with torch's optimizer, and in the stack's. Losses, all weights, all buffers
+and what validation makes of them must agree. The step is taken in double precision, where
+rounding hides nothing, and from weights that were shaken a little, so that a layer that starts at
+zero hides nothing behind it. What differs is trained by itself.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn, optim
+
+from .batched import Stack
+from .data import Dataset
+from .hidden import hooked
+from .optimizers import RULES, rates_of, rule_of
+from .training import evaluating
+from .trial import Trial, record
+
+_ROWS = 8  # enough for a step that means something
+_LR = 0.01
+_CLOSE = {torch.float64: 1e-7, torch.float32: 1e-3}  # relative to the largest change of a weight
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an optimizer moves one model's parameters.
+
+    Attributes:
+        rule: the name of the rule in `optimizers.RULES` that does the same, None if there is none.
+        rates: the base rate of each parameter group.
+        group_of: trained parameter -> the number of its group.
+    """
+
+    rule: str | None
+    rates: tuple[float, ...]
+    group_of: tuple[tuple[str, int], ...]
+
+
+def layout_of(optimizer: optim.Optimizer, model: nn.Module) -> Layout:
+    """Return how this optimizer moves that model's parameters."""
+    names = {id(p): name for name, p in model.named_parameters()}
+    places = [
+        (names.get(id(p), ""), number)
+        for number, group in enumerate(optimizer.param_groups)
+        for p in group["params"]
+        if p.requires_grad
+    ]
+    known = all(name for name, _ in places)  # parameters of its own make it no rule's
+    rule = rule_of(optimizer) if known else None
+    return Layout(rule, rates_of(optimizer), tuple(sorted(places)))
+
+
+def _alike(first: Layout, second: Layout) -> bool:
+    """Whether two layouts differ by a common factor of their rates at most."""
+    a, b = ([rate / layout.rates[0] for rate in layout.rates] for layout in (first, second))
+    same = (first.rule, first.group_of) == (second.rule, second.group_of)
+    return same and len(a) == len(b) and all(map(math.isclose, a, b))
+
+
+def why_alone(model: nn.Module, trial: Trial) -> str:
+    """Say why such models cannot train together, as far as their kind tells; or nothing."""
+    if trial.drawing:
+        names = sorted({getattr(function, "__name__", "") for function in trial.drawing})
+        return f"it draws random numbers ({', '.join(names)})"
+    if trial.others:
+        return "it draws random numbers of Python or numpy"
+    if trial.changes:
+        return f"it changes its attribute {trial.changes!r} as it runs"
+    if name := hooked(model):
+        return f"it has a hook, on {name!r}"
+    dtypes = {p.dtype for p in model.parameters()}
+    if len(dtypes) > 1 or dtypes.pop() not in _CLOSE:
+        return "its parameters are not all in single or all in double precision"
+    return ""
+
+
+def prove(
+    models: Sequence[nn.Module],
+    data: Dataset,
+    make_stack: Callable[..., Stack],
+    make_optimizer: Callable[[nn.Module], optim.Optimizer],
+    layout: Layout,
+) -> tuple[list[str], frozenset[str]]:
+    """Take a step both ways.
+
+    Args:
+        models: as training would begin with them; they are copied.
+        data: gives rows, loss and metrics.
+        make_stack: how they would train together.
+        make_optimizer: gives a model's optimizer.
+        layout: of the first model's.
+
+    Returns:
+        For each model why it must train alone, or nothing; and the names of parameters that no
+        gradient reaches.
+
+    >>> from lrsched_kit.data import load_digits
+    >>> model, data = nn.Linear(64, 10), load_digits()
+    >>> def adam(model):
+    ...     return optim.Adam(model.parameters())
+    >>> prove([model], data, Stack, adam, layout_of(adam(model), model))
+    ([''], frozenset())
+    """
+    try:
+        return _prove(models, data, make_stack, make_optimizer, layout, torch.float64)
+    except Exception:  # a model that keeps numbers in single precision, say
+        try:
+            return _prove(models, data, make_stack, make_optimizer, layout, None)
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            return [f"torch cannot batch it ({reason})"] * len(models), frozenset()
+
+
+def _prove(
+    models: Sequence[nn.Module],
+    data: Dataset,
+    make_stack: Callable[..., Stack],
+    make_optimizer: Callable[[nn.Module], optim.Optimizer],
+    layout: Layout,
+    dtype: torch.dtype | None,
+) -> tuple[list[str], frozenset[str]]:
+    data = data if dtype is None else data.to(dtype)
+    copies = [_shaken(model, dtype) for model in models]
+    steps = [_step(model, data, make_optimizer) for model in copies]
+    still = steps[0].still
+    reasons = [_differs(step, steps[0], layout) for step in steps]
+    sound = [i for i, reason in enumerate(reasons) if not reason]
+    if sound:
+        stack = make_stack([copies[i] for i in sound], data, still)
+        together = _step_of(stack, data, layout, len(sound))
+        for place, i in enumerate(sound):
+            reasons[i] = _compare(steps[i], together, place)
+    return reasons, still
+
+
+@torch.no_grad()
+def _shaken(model: nn.Module, dtype: torch.dtype | None) -> nn.Module:
+    model = copy.deepcopy(model)
+    if dtype is not None:
+        model.to(dtype)
+    numbers = torch.Generator().manual_seed(0)
+    for p in model.parameters():
+        spread = 0.3 / max(1, p[0].numel()) ** 0.5 if p.ndim > 1 else 0.1
+        p.add_(spread * torch.randn(p.shape, generator=numbers, dtype=p.dtype))
+    return model
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What a step has done to one model."""
+
+    loss: Tensor
+    before: dict[str, Tensor]
+    after: dict[str, Tensor]
+    buffers: dict[str, Tensor]
+    scores: list[Tensor]
+    calls: Any
+    still: frozenset[str]
+    layout: Layout
+
+
+def _rows(data: Dataset) -> slice:
+    return slice(0, min(_ROWS, len(data.x_train), len(data.x_val)))
+
+
+def _step(
+    model: nn.Module, data: Dataset, make_optimizer: Callable[[nn.Module], optim.Optimizer]
+) -> _Step:
+    """Take it as `train` does, and take it back."""
+    rows = _rows(data)
+    optimizer = make_optimizer(model)
+    layout = layout_of(optimizer, model)
+    for group, rate in zip(optimizer.param_groups, layout.rates, strict=True):
+        group["lr"] = _LR * rate / layout.rates[0]
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    buffers_before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    if not model.training:
+        model.train()
+    optimizer.zero_grad()
+    with record() as calls:
+        outputs = model(data.x_train[rows])
+    loss = data.loss_fn(outputs, data.y_train[rows])
+    loss.backward()
+    still = {n for n, p in model.named_parameters() if p.requires_grad and p.grad is None}
+    moved = {name for name, _ in layout.group_of}
+    optimizer.step()
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    with evaluating(model):
+        with record() as more:
+            outputs = model(data.x_val[rows])
+        scores = [data.loss_fn(outputs, data.y_val[rows]).detach()]
+        scores += _tensors(outputs)
+    after = {name: p.detach().clone() for name, p in model.named_parameters()}
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.copy_(before[name])
+        for name, buffer in model.named_buffers():
+            buffer.copy_(buffers_before[name])
+    return _Step(
+        loss.detach(),
+        before,
+        after,
+        buffers,
+        scores,
+        (*calls, *more),
+        frozenset(still | (before.keys() - moved)),
+        layout,
+    )
+
+
+def _tensors(outputs: Any) -> list[Tensor]:
+    """Return the tensors in what a model returns: one, or several in tuples, lists and dicts."""
+    if isinstance(outputs, Tensor):
+        return [outputs]
+    parts = outputs.values() if isinstance(outputs, Mapping) else outputs
+    return [tensor for part in parts for tensor in _tensors(part)]
+
+
+def _differs(step: _Step, first: _Step, layout: Layout) -> str:
+    """Say in which way a model is not of the first one's kind, or nothing."""
+    shapes = [{name: p.shape for name, p in s.before.items()} for s in (step, first)]
+    if shapes[0] != shapes[1]:
+        return "its architecture is not that of the first seed's model"
+    if step.calls != first.calls:
+        return "its forward pass is not that of the first seed's model"
+    if not _alike(step.layout, layout) or step.still != first.still:
+        return "its parameters are not trained as those of the first seed's model"
+    if not bool(torch.isfinite(step.loss)):
+        return "its loss is not finite after its weights were shaken a little"
+    return ""
+
+
+def _step_of(stack: Stack, data: Dataset, layout: Layout, count: int) -> _Step:
+    """Take the same step as a fleet does, for all models at once."""
+    rule, rows = RULES[layout.rule or ""], _rows(data)
+    if not stack.model.training:
+        stack.model.train()
+    before = stack.weights.detach().clone()
+    lr = torch.empty_like(stack.weights)
+    groups = dict(layout.group_of)
+    for name, block in stack.blocks(lr).items():
+        block.fill_(_LR * layout.rates[groups[name]] / layout.rates[0])
+    x, y = (
+        part[rows].unsqueeze(0).repeat(count, *[1] * part.ndim)
+        for part in (data.x_train, data.y_train)
+    )
+    loss = stack.backward(x, y)
+    memory = [torch.zeros_like(stack.weights) for _ in range(rule.memory)]
+    with torch.no_grad():
+        rule.update(stack.weights, stack.grads, lr, memory, 1, rule.momentum)
+    buffers = {name: buffer.clone() for name, buffer in stack.buffers.items()}
+    with evaluating(stack.model):
+        outputs = stack.outputs(data.x_val[rows], shared=True)
+        scores = [stack.losses(outputs, data.y_val[rows].expand(count, *data.y_val[rows].shape))]
+    return _Step(
+        loss,
+        stack.blocks(before),
+        {name: block.detach() for name, block in stack.blocks(stack.weights).items()},
+        buffers,
+        [*scores, *_tensors(outputs)],
+        (),
+        frozenset(),
+        layout,
+    )
+
+
+def _compare(alone: _Step, together: _Step, place: int) -> str:
+    """Say where the two ways differ for the model in that place, or nothing."""
+    close = _CLOSE[next(iter(alone.after.values())).dtype]
+    if not torch.allclose(alone.loss.reshape(()), together.loss[place], rtol=close):
+        return "its loss is another one when it is batched"
+    change = max(float((alone.after[n] - alone.before[n]).abs().max()) for n in alone.after)
+    for name, weights in alone.after.items():
+        found = together.after[name][place] if name in together.after else alone.before[name]
+        if not bool(((weights - found).abs() <= close * change).all()):
+            return f"its gradients of {name!r} are others when it is batched"
+    for name, buffer in alone.buffers.items():
+        found = together.buffers[name][place]
+        if not torch.allclose(buffer.double(), found.double(), rtol=close, atol=close):
+            return f"it changes its buffer {name!r} as it runs"
+    for mine, theirs in zip(alone.scores, together.scores, strict=True):
+        if not torch.allclose(mine, theirs[place], rtol=10 * close, atol=10 * close):
+            return "its validation is another one when it is batched"
+    return ""

@@ -1,0 +1,125 @@
+"""Random numbers of a model's own: what a training draws depends on its seed and disturbs nobody.
+
+torch draws from one generator for the whole process. Training runs on a lab's thread while the
+reader's next cell draws numbers too, so neither must see what the other one does.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+one_at_a_time = threading.RLock()  # held while the process's own random numbers are borrowed
+
+
+@contextmanager
+def borrowed(seed: int) -> Iterator[None]:
+    """Let torch, numpy and Python draw numbers that depend on ``seed``; put theirs back after.
+
+    >>> with borrowed(0):
+    ...     first = torch.rand(1).item()
+    >>> with borrowed(0):
+    ...     torch.rand(1).item() == first
+    True
+    """
+    with one_at_a_time:
+        states = _states()
+        try:
+            torch.default_generator.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed % 2**32)
+            yield
+        finally:
+            _set_states(states)
+
+
+def _states() -> tuple[Any, Any, Any]:
+    return torch.default_generator.get_state(), random.getstate(), np.random.get_state()
+
+
+def _set_states(states: tuple[Any, Any, Any]) -> None:
+    torch.default_generator.set_state(states[0])
+    random.setstate(states[1])
+    np.random.set_state(states[2])
+
+
+class OwnRandomness(TorchFunctionMode):
+    """Let the functions of torch that draw numbers draw them from a generator of this run's own.
+
+    They give the numbers that torch gives after ``torch.manual_seed(seed)``.
+
+    Args:
+        seed: of the generator.
+        drawing: the functions of torch that draw: see `trial.Trial`.
+        others: whether Python's or numpy's random numbers are drawn as well.
+
+    >>> own = OwnRandomness(0, frozenset({functional.dropout}), others=False)
+    >>> with own:
+    ...     first = functional.dropout(torch.ones(6))
+    >>> _ = torch.manual_seed(0)
+    >>> torch.equal(first, functional.dropout(torch.ones(6)))
+    True
+    """
+
+    def __init__(self, seed: int, drawing: frozenset[Callable[..., Any]], others: bool) -> None:
+        super().__init__()
+        self._drawing = drawing
+        self._generator = torch.Generator().manual_seed(seed)
+        self._others: tuple[Any, Any] | None = None
+        if others:
+            own = np.random.RandomState(seed % 2**32)
+            self._others = random.Random(seed).getstate(), own.get_state()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Call ``func``, if it draws, with the run's own generator."""
+        kwargs = kwargs or {}
+        if func not in self._drawing:
+            return func(*args, **kwargs)
+        if func is functional.dropout:
+            return self._dropout(*args, **kwargs)
+        with one_at_a_time:  # for the time of one call, torch draws from this run's numbers
+            before = torch.default_generator.get_state()
+            torch.default_generator.set_state(self._generator.get_state())
+            try:
+                return func(*args, **kwargs)
+            finally:
+                self._generator.set_state(torch.default_generator.get_state())
+                torch.default_generator.set_state(before)
+
+    def _dropout(
+        self, input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+    ) -> Tensor:
+        """Do what torch's dropout does, without a glance at the process's random numbers."""
+        if not training or p in (0.0, 1.0) or inplace:
+            return functional.dropout(input, p, training, inplace)
+        kept = torch.empty_like(input).bernoulli_(1 - p, generator=self._generator)
+        return input * kept.div_(1 - p)
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Around a step: in it, Python and numpy draw this run's numbers, if it draws such."""
+        if self._others is None:
+            with self:
+                yield
+            return
+        with one_at_a_time:
+            before = _states()
+            random.setstate(self._others[0])
+            np.random.set_state(self._others[1])
+            try:
+                with self:
+                    yield
+            finally:
+                self._others = random.getstate(), np.random.get_state()
+                _set_states((torch.default_generator.get_state(), *before[1:]))

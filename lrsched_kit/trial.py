@@ -1,0 +1,363 @@
+"""Trying a model out before anything is trained: whether it fits its data, and what it does.
+
+The model's forward pass is run as training would run it, and everything that this changes is put
+back. What a model does outside itself (a hook that writes into a list, say) it does here too.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from .data import Dataset
+from .randomness import borrowed
+
+_PLAIN = (bool, int, float, str, type(None), torch.dtype)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a forward pass does.
+
+    Attributes:
+        calls: the functions of torch that the model called, training and validating, each with
+            those of its arguments that are no tensors.
+        drawing: the functions, of model and loss, that draw random numbers.
+        others: whether Python's or numpy's random numbers are drawn, too.
+        changes: an attribute that it changed, no buffer; empty if there is none.
+    """
+
+    calls: tuple[tuple[Callable[..., Any], tuple[Any, ...]], ...]
+    drawing: frozenset[Callable[..., Any]]
+    others: bool
+    changes: str
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the functions called."""
+        return [getattr(function, "__name__", "") for function, _ in self.calls]
+
+
+class _Recorder(TorchFunctionMode):
+    def __init__(self, *, listen: bool) -> None:
+        super().__init__()
+        self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self.drawing: set[Callable[..., Any]] = set()
+        self._listen = listen
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        given = (*args, *kwargs.values())
+        self.calls.append((func, tuple(value for value in given if isinstance(value, _PLAIN))))
+        before = torch.default_generator.get_state() if self._listen else None
+        found = func(*args, **kwargs)
+        if before is not None and not torch.equal(before, torch.default_generator.get_state()):
+            self.drawing.add(func)
+        return found
+
+
+@contextmanager
+def record() -> Iterator[list[Any]]:
+    """Collect the functions of torch that are called on this thread, with their plain arguments."""
+    with _Recorder(listen=False) as recorder:
+        yield recorder.calls
+
+
+def try_out(model: nn.Module, data: Dataset, batch_size: int) -> Trial:
+    """Run the model as training and validation would, and leave no trace in it.
+
+    Raises:
+        ValueError: naming argument, constraint and value, unless model, data, loss, metrics and
+            batch size go together.
+
+    >>> from lrsched_kit.data import load_digits
+    >>> try_out(nn.Sequential(nn.Linear(64, 10), nn.Dropout()), load_digits(), 16).names[:2]
+    ['linear', 'dropout']
+    >>> try_out(nn.Linear(64, 3), load_digits(), 16)
+    Traceback (most recent call last):
+    ...
+    ValueError: model must fit data 'digits', got 3 outputs from Linear(in_features=64, \
+out_features=3, bias=True): give it 10 outputs, one per class.
+    """
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"make_model must return a torch.nn.Module, got {model!r}.")
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError(
+            f"make_model must return a model with parameters, got {type(model).__name__} "
+            "with nothing to train."
+        )
+    calls, drawing, others, changes = _run(model, data, batch_size, listen=False)
+    if others or drawing is None:
+        calls, drawing, others, changes = _run(model, data, batch_size, listen=True)
+    _check_finite(model, data)
+    return Trial(tuple(calls), frozenset(drawing or ()), others, changes)
+
+
+def _run(
+    model: nn.Module, data: Dataset, batch_size: int, *, listen: bool
+) -> tuple[list[Any], set[Any] | None, bool, str]:
+    """Return calls, what draws (None: something did), whether others draw, what is changed."""
+    rows = len(data.x_train)
+    sizes = dict.fromkeys([min(batch_size, rows), rows % batch_size or batch_size])
+    recorder = _Recorder(listen=listen)
+    with borrowed(0), unchanged(model) as changes:
+        torch_before = torch.default_generator.get_state()
+        others_before = random.getstate(), np.random.get_state()[1:3]
+        if not model.training:
+            model.train()
+        for size in sizes:
+            try:
+                _loss(model, data, slice(0, size), "train", recorder)
+            except ValueError as error:
+                first = next(iter(sizes))
+                if size == first:
+                    raise
+                raise ValueError(
+                    f"batch_size must leave a last batch that {type(model).__name__} can train on, "
+                    f"got {batch_size}: {rows} rows leave {size} for it ({error})"
+                ) from error
+        model.eval()
+        outputs = _loss(model, data, slice(0, 2), "val", recorder)
+        _check_metrics(data, outputs)
+        drew = not torch.equal(torch_before, torch.default_generator.get_state())
+        python, numpy = random.getstate(), np.random.get_state()[1:3]
+        others = python != others_before[0] or not _same(numpy, others_before[1])
+    return recorder.calls, recorder.drawing if listen or not drew else None, others, changes()
+
+
+def _loss(
+    model: nn.Module, data: Dataset, rows: slice, part: str, recorder: _Recorder
+) -> Any:
+    """Make outputs and their loss, and return the former; say in words what goes wrong."""
+    x, y = (getattr(data, f"{name}_{part}")[rows] for name in "xy")
+    try:
+        with recorder:
+            outputs = model(x)
+        _check_shapes(model, data, outputs, y)
+        calls = len(recorder.calls)
+        with recorder:
+            loss = data.loss_fn(outputs, y)
+        del recorder.calls[calls:]
+    except _Misfit:
+        raise
+    except Exception as error:  # a model's code may raise anything
+        raise ValueError(
+            f"model must fit data {data.name!r} (inputs of shape "
+            f"{tuple(data.x_train.shape[1:])}, labels of shape {tuple(data.y_train.shape[1:])}), "
+            f"got {type(model).__name__}: {_first_line(error)}"
+        ) from error
+    if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.is_floating_point():
+        got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"{loss!r:.60}"
+        raise ValueError(f"loss must return one number, a tensor that gradients reach, got {got}.")
+    if part == "train" and not loss.requires_grad:
+        raise ValueError(
+            f"loss must depend on trained parameters, got none from {type(model).__name__}: "
+            "no gradient would reach them."
+        )
+    return outputs
+
+
+class _Misfit(ValueError):
+    """Model and data do not fit, said in words already."""
+
+
+def _check_shapes(model: nn.Module, data: Dataset, outputs: Any, y: Tensor) -> None:
+    if data.loss is None and not isinstance(outputs, Tensor):
+        raise TypeError(f"its output is a {type(outputs).__name__}, not a Tensor")
+    if not isinstance(outputs, Tensor):
+        return  # a loss of the reader's own takes what it likes
+    if data.is_classification:
+        if data.has_plain_loss:
+            _check_classes(model, data, outputs)
+        return
+    if outputs.shape != y.shape and _squeezed(outputs) == _squeezed(y):
+        _check_broadcast(model, data, outputs, y)
+    elif data.has_plain_loss and outputs.shape != y.shape:
+        got, wanted = (" x ".join(map(str, part.shape[1:])) or "1" for part in (outputs, y))
+        raise _Misfit(
+            f"model must fit data {data.name!r}, got {got} outputs from "
+            f"{_last_module(model, data)}: give it {wanted} outputs, one per target."
+        )
+
+
+def _squeezed(tensor: Tensor) -> list[int]:
+    return [size for size in tensor.shape[1:] if size != 1] + [len(tensor)]
+
+
+def _check_broadcast(model: nn.Module, data: Dataset, outputs: Tensor, y: Tensor) -> None:
+    """Refuse outputs (n, 1) beside targets (n,): torch would take the difference of all pairs."""
+    if not data.has_plain_loss:
+        try:
+            alike = data.loss_fn(outputs.reshape(y.shape), y)
+            same = torch.allclose(alike, data.loss_fn(outputs, y), equal_nan=True)
+        except Exception:  # a loss that wants just these shapes
+            return
+        if same:
+            return
+    got, wanted = (
+        f"({', '.join(['n', *map(str, part.shape[1:])])}{',' * (part.ndim == 1)})"
+        for part in (outputs, y)
+    )
+    raise _Misfit(
+        f"model must fit data {data.name!r}: its outputs have shape {got}, the targets {wanted}, "
+        f"got both from {_last_module(model, data)}; give them one shape, for example with "
+        f"{'y.unsqueeze(1)' if y.ndim < outputs.ndim else 'y.squeeze(1)'}."
+    )
+
+
+def _check_classes(model: nn.Module, data: Dataset, outputs: Tensor) -> None:
+    for part in ("train", "val"):
+        lowest = int(getattr(data, f"y_{part}").min())
+        if lowest < 0:
+            raise _Misfit(f"y_{part} must hold classes counted from 0, got {lowest}.")
+    classes = 1 + max(int(data.y_train.max()), int(data.y_val.max()))
+    if outputs.ndim > 1 and outputs.shape[1] < classes:
+        raise _Misfit(
+            f"model must fit data {data.name!r}, got {outputs.shape[1]} outputs from "
+            f"{_last_module(model, data)}: give it {classes} outputs, one per class."
+        )
+
+
+def _check_metrics(data: Dataset, outputs: Any) -> None:
+    for name, metric in data.metrics.items():
+        try:
+            float(metric(outputs, data.y_val[:2]))
+        except Exception as error:
+            raise ValueError(
+                f"metrics[{name!r}] must return a number for outputs and targets, "
+                f"got {type(error).__name__}: {_first_line(error)}"
+            ) from error
+
+
+def _check_finite(model: nn.Module, data: Dataset) -> None:
+    """Refuse data with NaN or infinity, unless the model makes finite losses of them."""
+    for name in ("x_train", "y_train", "x_val", "y_val"):
+        values = getattr(data, name)
+        if not values.is_floating_point() or bool(values.isfinite().all()):
+            continue
+        bad = (~values.isfinite()).flatten(1).any(1) if values.ndim > 1 else ~values.isfinite()
+        rows = bad.nonzero().flatten()
+        part = name[2:]
+        x, y = (getattr(data, f"{kind}_{part}")[rows[:16]] for kind in "xy")
+        with borrowed(0), unchanged(model), torch.no_grad():
+            loss = data.loss_fn(model.eval()(x), y)
+        if not bool(loss.isfinite().all()):
+            raise ValueError(
+                f"{name} must hold finite numbers, got NaN or infinity in {len(rows)} of "
+                f"{len(values)} rows, first in row {int(rows[0])}."
+            )
+
+
+def _last_module(model: nn.Module, data: Dataset) -> str:
+    """Name the innermost module whose output the model returns as it is."""
+    made: list[tuple[str, nn.Module, object]] = []
+    hooks = [
+        module.register_forward_hook(
+            lambda module, _, output, name=name: made.append((name, module, output))
+        )
+        for name, module in model.named_modules()
+    ]
+    try:
+        with torch.no_grad():
+            last = model(data.x_train[:2])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    name, module, _ = next((row for row in made if row[2] is last), ("", model, None))
+    if any(module.children()):  # its own layers are not to blame
+        return f"module {name!r} ({type(module).__name__})" if name else type(module).__name__
+    return f"module {name!r} ({module})" if name else str(module)
+
+
+@contextmanager
+def unchanged(model: nn.Module) -> Iterator[Callable[[], str]]:
+    """Put modes, buffers and attributes back as they were; tells which attribute had changed."""
+    modules = list(model.named_modules())
+    # A lazy layer takes its shape from the first rows that it sees, and keeps it.
+    lazy = {m for _, m in modules if any(map(is_lazy, m.parameters(recurse=False)))}
+    before = [(name, m, m.training, {} if m in lazy else _attributes(m)) for name, m in modules]
+    buffers = [(b, b.detach().clone()) for b in model.buffers() if not is_lazy(b)]
+    owners = [(m, name, b) for _, m in modules for name, b in m.named_buffers(recurse=False)]
+    changed: list[str] = []
+    try:
+        yield lambda: changed[0] if changed else ""
+    finally:
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
+        for module, name, buffer in owners:
+            if module not in lazy and getattr(module, name, None) is not buffer:
+                setattr(module, name, buffer)
+        for name, module, mode, attributes in before:
+            module.training = mode
+            now = {} if module in lazy else _attributes(module)
+            for key in attributes.keys() | now.keys():
+                if not _same(attributes.get(key), now.get(key)):
+                    changed.append(f"{name}.{key}".lstrip("."))
+                    if key in attributes:
+                        setattr(module, key, attributes[key])
+                    else:
+                        delattr(module, key)
+
+
+def is_lazy(tensor: Tensor) -> bool:
+    """Whether a parameter or buffer has no shape yet.
+
+    >>> is_lazy(nn.LazyLinear(3).weight), is_lazy(nn.Linear(2, 3).weight)
+    (True, False)
+    """
+    return isinstance(tensor, nn.parameter.UninitializedTensorMixin)
+
+
+def _attributes(module: nn.Module) -> dict[str, Any]:
+    """Return copies of what a reader's code keeps in a module besides parameters and buffers."""
+    kept: dict[str, Any] = {}
+    for name, value in vars(module).items():
+        if name == "training" or name in _MODULE or isinstance(value, nn.Module):
+            continue
+        if isinstance(value, Tensor):
+            kept[name] = value.detach().clone() if not is_lazy(value) else None
+        elif isinstance(value, (*_PLAIN, list, dict, set, tuple, np.ndarray)):
+            try:
+                kept[name] = copy.deepcopy(value)
+            except Exception:  # it holds tensors of a graph, say
+                kept[name] = _Unknown()
+    return kept
+
+
+_MODULE = frozenset(vars(nn.Module()))  # torch's own attributes
+
+
+class _Unknown:
+    """What cannot be copied, so that nobody can say whether it has changed."""
+
+
+def _same(first: Any, second: Any) -> bool:
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        return first.shape == second.shape and torch.equal(first.isnan(), second.isnan()) and (
+            torch.equal(first.nan_to_num(), second.nan_to_num())
+        )
+    if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
+        return len(first) == len(second) and all(map(_same, first, second))
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(_same(first[k], second[k]) for k in first)
+    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
+        return np.array_equal(first, second)
+    if type(first) is not type(second) or isinstance(first, _Unknown):
+        return False
+    return not isinstance(first, (*_PLAIN, set)) or first == second  # of others nobody can tell
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
