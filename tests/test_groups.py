@@ -37,10 +37,9 @@ def applied(optimizer, scheduler, steps, metrics=None):
 @given(data=st.data(), base_lr=st.floats(1e-3, 1), steps=st.integers(1, 40))
 def test_each_group_goes_as_a_group_of_its_own_would(name, data, base_lr, steps):
     row = SCHEDULES[name]
-    lowest = base_lr * min(RATIOS)  # so that no floor is above any group's rate
-    params = draw_params(data, row, base_lr=lowest, total_steps=steps)
-    if "max_lr" in params:
-        params["max_lr"] += base_lr
+    params = draw_params(data, row, base_lr=1, total_steps=steps)
+    if "eta_min" in params:
+        params["eta_min"] *= base_lr * min(RATIOS)  # above no group's rate
     metrics = None
     if row.metric_driven:
         metrics = data.draw(st.lists(st.floats(0, 9), min_size=steps, max_size=steps))
