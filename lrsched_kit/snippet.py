@@ -134,11 +134,7 @@ def _scheduler(
     if inspect.isclass(make) and make.__module__.startswith("torch."):
         return "", f"scheduler = {make.__module__}.{name}({arguments})\n", set()
     # A name that the script itself uses would be lost.
-    usable = (
-        name.isidentifier()
-        and not keyword.iskeyword(name)
-        and not re.search(rf"\b{name}\b", _SCRIPT)
-    )
+    usable = name.isidentifier() and name not in re.findall(r"\w+", _SCRIPT)
     found = source_of(make) if usable else None
     name = name if usable else "make_scheduler"
     comment = f"# {name} makes your own scheduler: put its definition here.\n"

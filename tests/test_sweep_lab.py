@@ -1,9 +1,11 @@
+import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from lrsched_kit import SweepLab, sweep
+from lrsched_kit import History, SweepLab, sweep
 from lrsched_kit.labs import sweep_work
 
 GRID = {"gamma": [0.1, 0.5, 0.9], "step_size": [1, 2]}
@@ -110,7 +112,28 @@ def test_a_cell_that_diverges_is_told_in_words():
 def test_the_words_say_how_many_cells_are_as_good_as_the_best(lab):
     line = lab.summary.splitlines()[1]
     assert line.startswith("Lowest of 6 cells: ")
-    assert "less than two standard errors above it" in line
+    assert re.search(r"with 2 seeds, \d of the 5 others cannot be told apart from it\.$", line)
+
+
+def test_four_seeds_cannot_tell_what_twelve_can():
+    """Losses whose gaps are three standard errors each, drawn up by hand."""
+
+    def summary_of(seeds):
+        noise = np.resize([-1.0, 1.0], seeds)
+        noise /= noise.std(ddof=1) / np.sqrt(seeds)
+        losses = {(0, 0): np.ones(seeds), (0, 1): 4 + noise, (1, 0): 4 + noise, (1, 1): 4 + noise}
+        lab = SweepLab("StepLR", {"gamma": [0.1, 0.5], "step_size": [1, 2]}, epochs=1, seeds=seeds)
+        assert lab.wait(60)
+        histories = {
+            cell: [replace(History.empty(1, 1), val_loss=np.array([loss])) for loss in row]
+            for cell, row in losses.items()
+        }
+        lab._work.sweep = replace(lab.sweep, histories=histories)
+        lab.close()
+        return lab._work._best_line()
+
+    assert "with 4 seeds, 3 of the 3 others cannot be told apart" in summary_of(4)
+    assert "with 12 seeds, 0 of the 3 others cannot be told apart" in summary_of(12)
 
 
 @pytest.mark.parametrize("name", ["CosineAnnealingLR", "ReduceLROnPlateau", "MultiStepLR", "WSD"])
