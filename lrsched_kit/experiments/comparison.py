@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import ast
+import re
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +18,7 @@ from ..data import Dataset, load_digits
 from ..fleet import Run
 from ..models import MLP
 from ..plotting import plot_finals
-from ..schedules import BASICS, check_number, get_schedule, nearest
+from ..schedules import BASICS, Schedule, check_number, get_schedule, nearest
 from ..stats import Paired, mean_and_error, paired, with_error
 from ..training import History
 from .slices import Job, complete, train_parts
@@ -113,7 +116,7 @@ class Comparison:
 
 
 def compare(
-    schedules: Iterable[str] | Mapping[str, Mapping[str, float]] | None = None,
+    schedules: Iterable[str | Schedule] | Mapping[Any, Any] | None = None,
     *,
     seeds: int = 5,
     epochs: int = 12,
@@ -134,11 +137,13 @@ def compare(
     epoch or every batch.
 
     Args:
-        schedules: names, or name -> params, or label -> params where the label starts with the
-            name ("StepLR, gamma=0.5"); None takes the five that the first lessons teach. "Constant"
-            is always added.
+        schedules: names, or name -> params; a row of one's own may stand for a name. A label may
+            go on after the name: what it sets is applied ("StepLR, gamma=0.5, base_lr=0.2"), the
+            rest is free text. Label -> (name or row, params) has a label of any kind. None takes
+            the five that the first lessons teach. "Constant" is always added.
         seeds: how many, counted from ``first_seed``.
-        base_lr: one rate for all, or label -> rate with one for each, ``"Constant"`` included.
+        base_lr: one rate for all, or label -> rate with one for each, ``"Constant"`` included;
+            a label that sets its own needs none.
         epochs, data, make_model, optimizer, batch_size: as in `train_many`; data defaults to
             `load_digits()`. A ``T_max``, or another param that stands for the length of the run,
             is set to ``epochs`` if it is left out.
@@ -168,9 +173,8 @@ def compare(
     job = Job(make_model, load_digits() if data is None else data, epochs, batch_size, dtype)
     parts = [
         [
-            Run(name, params, rates[label], optimizer, seed, get_schedule(name).step_every)
-            for label, params in settings.items()
-            for name in [_name(label)]
+            Run(row, params, rates[label], optimizer, seed, get_schedule(row).step_every)
+            for label, (row, params, _) in settings.items()
         ]
         for seed in range(first_seed, first_seed + seeds)
     ]
@@ -180,35 +184,99 @@ def compare(
     return Comparison(columns, missing=missing)
 
 
-def _name(label: str) -> str:
-    return label.split(",")[0].strip()
+class Setting(NamedTuple):
+    """What a label of a comparison stands for; ``base_lr`` only where the label names one."""
+
+    schedule: str | Schedule
+    params: dict[str, Any]
+    base_lr: float | None = None
+
+
+def read_label(label: str) -> tuple[str, dict[str, Any]]:
+    """Return the name that a label starts with, and what it sets; the rest of it is free text.
+
+    >>> read_label("MultiStepLR, milestones=(3, 5), base_lr=0.2, as published")
+    ('MultiStepLR', {'milestones': (3, 5), 'base_lr': 0.2})
+    """
+    name, *parts = re.split(r",(?![^(\[]*[)\]])", label)  # at commas outside brackets
+    said: dict[str, Any] = {}
+    for part in parts:
+        key, equals, text = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            continue
+        if key in said:
+            raise ValueError(f"label {label!r} must set {key} once, got it twice.")
+        try:
+            said[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError, TypeError):
+            said[key] = text  # such as an option, mode=max; or it is refused as no number
+    return name.strip(), said
 
 
 def _settings(
-    schedules: Iterable[str] | Mapping[str, Mapping[str, float]], epochs: int
-) -> dict[str, dict[str, float]]:
-    """Return label -> all params, the baseline first."""
-    if isinstance(schedules, str):
+    schedules: Iterable[str | Schedule] | Mapping[Any, Any], epochs: int
+) -> dict[str, Setting]:
+    """Return label -> what it stands for, the baseline first."""
+    if isinstance(schedules, str | Schedule):
         schedules = [schedules]
-    if not isinstance(schedules, Mapping):
-        schedules = {name: {} for name in schedules}
-    settings: dict[str, dict[str, float]] = {}
-    for label, params in {BASELINE: {}, **schedules}.items():
-        settings[label] = complete(_name(label), params, epochs)
+    pairs = schedules.items() if isinstance(schedules, Mapping) else ((s, {}) for s in schedules)
+    settings = {BASELINE: Setting(BASELINE, {})}
+    for entry, given in pairs:
+        label = entry.name if isinstance(entry, Schedule) else entry
+        found = _setting(entry, label, given, epochs)
+        if settings.setdefault(label, found) != found:
+            raise ValueError(f"schedules must have different labels, got {label!r} twice.")
     return settings
 
 
-def _rates(base_lr: float | Mapping[str, float], labels: Collection[str]) -> dict[str, float]:
-    """Return label -> base_lr, one for each."""
-    if not isinstance(base_lr, Mapping):
-        return dict.fromkeys(labels, check_number("base_lr", base_lr))
-    for label in base_lr:
-        if label not in labels:
+def _setting(entry: str | Schedule, label: str, given: Any, epochs: int) -> Setting:
+    if not isinstance(label, str):
+        raise ValueError(f"schedules must hold names, labels or rows, got {label!r}.")
+    name, said = read_label(label)
+    schedule, params = name if entry is label else entry, given
+    if isinstance(given, Schedule):
+        schedule, params = given, {}
+    elif isinstance(given, tuple) and len(given) == 2:
+        schedule, params = given
+    row = get_schedule(schedule)
+    if not isinstance(params, Mapping):
+        raise ValueError(f"params of {label!r} must be a mapping, got {params!r}.")
+    known = [*(param.name for param in row.params), "base_lr"]
+    for key in said:
+        if key not in known:
             raise ValueError(
-                f"base_lr must name what is compared{nearest(str(label), labels)}, got {label!r}; "
-                f"there are {', '.join(labels)}."
+                f"label {label!r} must set what {row.name} has{nearest(key, known)}, got {key!r}; "
+                f"there are {', '.join(known)}."
             )
-    missing = [label for label in labels if label not in base_lr]
-    if missing:
+    base_lr = said.pop("base_lr", None)
+    base_lr = None if base_lr is None else check_number("base_lr", base_lr)
+    in_label, in_params = row.complete(said), row.complete(params)
+    for key in said:
+        if key in params:
+            _agree(key, label, in_label[key], in_params[key])
+    return Setting(schedule, complete(schedule, {**params, **said}, epochs), base_lr)
+
+
+def _agree(name: str, label: str, said: Any, given: Any) -> None:
+    if said != given:
+        raise ValueError(f"{name} must be what its label {label!r} says, got {given!r}.")
+
+
+def _rates(base_lr: float | Mapping[str, float], settings: Mapping[str, Setting]) -> dict[str, Any]:
+    """Return label -> base_lr, one for each."""
+    said = {label: kind.base_lr for label, kind in settings.items() if kind.base_lr is not None}
+    if not isinstance(base_lr, Mapping):
+        return dict.fromkeys(settings, check_number("base_lr", base_lr)) | said
+    for label in base_lr:
+        if label not in settings:
+            raise ValueError(
+                f"base_lr must name what is compared{nearest(str(label), settings)}, "
+                f"got {label!r}; there are {', '.join(settings)}."
+            )
+    given = {label: check_number(f"base_lr[{label!r}]", rate) for label, rate in base_lr.items()}
+    for label in said.keys() & given.keys():
+        _agree("base_lr", label, said[label], given[label])
+    rates = given | said
+    if missing := [label for label in settings if label not in rates]:
         raise ValueError(f"base_lr must hold a rate for each label, got none for {missing[0]!r}.")
-    return {label: check_number(f"base_lr[{label!r}]", base_lr[label]) for label in labels}
+    return rates

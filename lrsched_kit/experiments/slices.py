@@ -20,7 +20,7 @@ from torch import nn
 from ..data import Dataset
 from ..fleet import Fleet, Run
 from ..runs import Rates
-from ..schedules import get_schedule
+from ..schedules import Schedule, get_schedule
 from ..training import History
 
 # Larger slices are hardly faster; several processes want more of them to share.
@@ -66,7 +66,7 @@ class Job:
             return error
 
 
-def complete(schedule: str, params: Mapping[str, float], epochs: int) -> dict[str, float]:
+def complete(schedule: str | Schedule, params: Mapping[str, Any], epochs: int) -> dict[str, Any]:
     """Return all params of a schedule; a horizon left out is the length of the run."""
     return get_schedule(schedule).complete(params, horizon=epochs)
 

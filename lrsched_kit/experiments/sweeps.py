@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from ..data import Dataset, load_digits
 from ..fleet import Run
 from ..heatmap import plot_heat_map
 from ..models import MLP
-from ..schedules import check_number, get_schedule, nearest
+from ..schedules import Param, Schedule, check_number, get_schedule, nearest
 from ..stats import mean_and_error
 from ..training import History
 from ..words import WORDS
@@ -31,7 +32,7 @@ class Sweep:
     """The final losses of one schedule over a grid of two parameters.
 
     Attributes:
-        schedule: a name in `SCHEDULES`.
+        schedule: the name of its row.
         grid: the two parameters -> their values; the first counts rows, the second columns.
         seeds: how many runs a cell has.
         histories: cell -> one `History` per seed; a cell that is missing has none.
@@ -159,13 +160,13 @@ def _nearest(values: Sequence[float], target: float) -> int:
 
 
 def sweep(
-    schedule: str,
+    schedule: str | Schedule,
     grid: Mapping[str, Sequence[float]],
     *,
     seeds: int = 1,
     executor: Executor | None = None,
     epochs: int = 12,
-    base_lr: float = 0.1,
+    base_lr: float | None = None,
     data: Dataset | None = None,
     make_model: Callable[[], nn.Module] = MLP,
     optimizer: str = "momentum",
@@ -188,7 +189,7 @@ def sweep(
             machines with that of a `dask.distributed.Client`. What it is given must be picklable:
             ``make_model`` a class or a function of a module. None: here.
         epochs, base_lr, data, make_model, optimizer, batch_size: as in `train_many`; data
-            defaults to `load_digits()`.
+            defaults to `load_digits()`, base_lr to 0.1 where the grid does not hold it.
         dtype: of the arithmetic; double precision keeps printed digits the same everywhere.
         progress: whether work of more than a second shows a progress bar.
         **params: the schedule's other parameters; a length of the run that is left out, such as
@@ -213,7 +214,7 @@ def sweep(
     first_seed = int(check_number("first_seed", first_seed, must_be="non-negative", integer=True))
     checked = check_grid(schedule, grid)
     cells = list(product(*(range(len(values)) for values in checked.values())))
-    fixed = {"base_lr": check_number("base_lr", base_lr), **params}
+    fixed = _fixed(checked, base_lr, params)
     parts = [
         cell_runs(
             schedule,
@@ -227,10 +228,26 @@ def sweep(
     job = Job(make_model, load_digits() if data is None else data, epochs, batch_size, dtype)
     found, missing = train_parts(job, parts, executor=executor, progress=progress)
     histories = {cells[place]: runs for place, runs in sorted(found.items())}
-    return Sweep(schedule, checked, seeds, histories, missing)
+    return Sweep(get_schedule(schedule).name, checked, seeds, histories, missing)
 
 
-def check_grid(schedule: str, grid: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:
+def _fixed(
+    grid: Collection[str], base_lr: float | None, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what all cells share, ``base_lr`` included; what the grid varies cannot be."""
+    given = {**({} if base_lr is None else {"base_lr": base_lr}), **params}
+    for name in given:
+        if name in grid:
+            raise ValueError(
+                f"{name} must be in the grid or fixed, not both, got {name}={given[name]!r} "
+                "and a grid of it."
+            )
+    return {**given, "base_lr": check_number("base_lr", given.get("base_lr", 0.1))}
+
+
+def check_grid(
+    schedule: str | Schedule, grid: Mapping[str, Sequence[float]]
+) -> dict[str, tuple[float, ...]]:
     """Return a grid as plain numbers, or say what is wrong with it.
 
     >>> check_grid("StepLR", {"gamma": [0.1, 0.5], "step_size": [2.0, 4]})
@@ -240,19 +257,26 @@ def check_grid(schedule: str, grid: Mapping[str, Sequence[float]]) -> dict[str, 
     ...
     ValueError: grid must name two parameters, got 1: gamma.
     """
+    row = get_schedule(schedule)
     knobs = {"base_lr": partial(check_number, "base_lr")}
-    knobs |= {param.name: param.check for param in get_schedule(schedule).params}
+    knobs |= {param.name: param.check for param in row.params if isinstance(param, Param)}
     if len(grid) != 2:
         raise ValueError(
             f"grid must name two parameters, got {len(grid)}: {', '.join(map(str, grid))}."
         )
     for name, values in grid.items():
+        if name in {param.name for param in row.params} - knobs.keys():
+            raise ValueError(
+                f"grid must name parameters that are numbers, got {name!r}; "
+                f"there are {', '.join(knobs)}."
+            )
         if name not in knobs:
             raise ValueError(
-                f"grid must name parameters of {schedule}{nearest(str(name), knobs)}, "
+                f"grid must name parameters of {row.name}{nearest(str(name), knobs)}, "
                 f"got {name!r}; there are {', '.join(knobs)}."
             )
-        if isinstance(values, str) or not len(values):
+        listed = isinstance(values, Sequence | np.ndarray) and not isinstance(values, str)
+        if not listed or not len(values):
             raise ValueError(f"grid[{name!r}] must hold numbers, at least one, got {values!r}.")
     checked = {name: tuple(map(knobs[name], values)) for name, values in grid.items()}
     for name, values in checked.items():
@@ -262,8 +286,8 @@ def check_grid(schedule: str, grid: Mapping[str, Sequence[float]]) -> dict[str, 
 
 
 def cell_runs(
-    schedule: str,
-    setting: Mapping[str, float],
+    schedule: str | Schedule,
+    setting: Mapping[str, Any],
     *,
     epochs: int,
     optimizer: str,
