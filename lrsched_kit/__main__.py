@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -89,6 +90,8 @@ def run_compare(args: argparse.Namespace) -> int:
         for name, history in histories.items():
             print(*report(name, history), sep="\n")
         draw(histories, args.out)
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError) as error:
         print(f"lrsched_kit compare: {error}", file=sys.stderr)
         return 2
@@ -155,7 +158,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     checking = commands.add_parser("check", help="print versions, threads, and try a lab")
     checking.set_defaults(run=run_check)
     args = parser.parse_args(argv)
-    return args.run(args)
+    try:
+        code = args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough, like "head"; that is no error
+        # Python writes what is left at its end, and would fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
 
 
 if __name__ == "__main__":

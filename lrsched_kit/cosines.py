@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import math
 
-from torch.optim import lr_scheduler, swa_utils
+from torch.optim import Optimizer, lr_scheduler, swa_utils
 
 from .params import Param
 from .rows import row
+
+
+def swa(optimizer: Optimizer, *, swa_lr: float, anneal_epochs: int) -> lr_scheduler.LRScheduler:
+    """Go along a cosine to swa_lr; other parameter groups in proportion to the first."""
+    rates = [float(group["lr"]) for group in optimizer.param_groups]
+    swa_lrs = [swa_lr * (rate / rates[0]) for rate in rates]
+    return swa_utils.SWALR(optimizer, swa_lrs, anneal_epochs)
 
 
 def _floor_above_start(*, base_lr: float, eta_min: float, **_: float) -> str | None:
@@ -74,9 +81,18 @@ ROWS = (
         refuse=_floor_above_start,
     ),
     row(
-        swa_utils.SWALR,
-        Param("swa_lr", 0.05, 1e-4, 1, log=True, help="the rate that it comes to rest at"),
+        swa,
+        Param(
+            "swa_lr",
+            0.05,
+            1e-4,
+            1,
+            log=True,
+            help="the rate that it comes to rest at",
+            per_group=True,
+        ),
         Param("anneal_epochs", 10, 1, 40, integer=True, help="epochs until then"),
+        name="SWALR",
         formula=(
             r"\eta_t = \eta_{\mathrm{swa}} + \tfrac{1}{2}(\eta_0 - \eta_{\mathrm{swa}})"
             r"\left(1 + \cos\frac{\pi \min(t, n)}{n}\right)"

@@ -12,14 +12,18 @@ from .rows import row
 def cyclic(
     optimizer: Optimizer, *, total_steps: int, max_lr: float, cycles: int
 ) -> lr_scheduler.LRScheduler:
-    """Swing between the optimizer's rate and max_lr, and momentum (if any) the other way."""
-    group = optimizer.param_groups[0]
+    """Swing between the optimizer's rate and max_lr, and momentum (if any) the other way.
+
+    Other parameter groups swing in proportion to the first.
+    """
+    groups = optimizer.param_groups
+    rates = [float(group["lr"]) for group in groups]
     return lr_scheduler.CyclicLR(
         optimizer,
-        base_lr=group["lr"],
-        max_lr=max_lr,
+        base_lr=rates,
+        max_lr=[max_lr * (rate / rates[0]) for rate in rates],
         step_size_up=total_steps / (2 * cycles),
-        cycle_momentum="betas" in group or group.get("momentum", 0) > 0,
+        cycle_momentum=all("betas" in group or group.get("momentum") for group in groups),
     )
 
 
@@ -31,16 +35,16 @@ def one_cycle(
     div_factor: float,
     final_div_factor: float,
 ) -> lr_scheduler.LRScheduler:
-    """Rise to the optimizer's rate and fall far below it, momentum (if any) the other way."""
-    group = optimizer.param_groups[0]
+    """Rise to each group's rate and fall far below it, momentum (if any) the other way."""
+    groups = optimizer.param_groups
     return lr_scheduler.OneCycleLR(
         optimizer,
-        max_lr=group["lr"],
+        max_lr=[float(group["lr"]) for group in groups],
         total_steps=total_steps,
         pct_start=pct_start,
         div_factor=div_factor,
         final_div_factor=final_div_factor,
-        cycle_momentum="betas" in group or group.get("momentum", 0) > 0,
+        cycle_momentum=all("betas" in group or group.get("momentum") for group in groups),
     )
 
 
@@ -84,6 +88,11 @@ def _one_cycle(
     div_factor: float,
     final_div_factor: float,
 ) -> float:
+    if t > total_steps:
+        raise ValueError(
+            f"t must be at most total_steps ({total_steps}) for OneCycleLR, got {t}: "
+            "torch refuses to step it any further."
+        )
     peak, last = pct_start * total_steps - 1, total_steps - 1
     start = base_lr / div_factor
     if t <= peak:
@@ -95,7 +104,15 @@ def _one_cycle(
 ROWS = (
     row(
         cyclic,
-        Param("max_lr", 0.3, 1e-3, 10, log=True, help="the upper end; base_lr is the lower one"),
+        Param(
+            "max_lr",
+            0.3,
+            1e-3,
+            10,
+            log=True,
+            help="the upper end; base_lr is the lower one",
+            per_group=True,
+        ),
         Param("cycles", 4, 1, 10, integer=True, help="how often it goes up and down in the run"),
         name="CyclicLR",
         formula=(

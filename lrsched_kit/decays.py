@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from torch.optim import Optimizer, lr_scheduler
 
-from .params import Param
+from .params import Choice, Param, Steps
 from .rows import row
 
 
 def constant(optimizer: Optimizer) -> lr_scheduler.LRScheduler:
     """Leave the rate alone."""
     return lr_scheduler.LambdaLR(optimizer, lr_lambda=lambda t: 1.0)
-
-
-def multi_step(
-    optimizer: Optimizer, *, milestone_1: int, milestone_2: int, gamma: float
-) -> lr_scheduler.LRScheduler:
-    """Multiply the rate by gamma at two milestones."""
-    milestones = [milestone_1, milestone_2]
-    return lr_scheduler.MultiStepLR(optimizer, milestones=milestones, gamma=gamma)
 
 
 def rex(optimizer: Optimizer, *, total_steps: int, beta: float) -> lr_scheduler.LRScheduler:
@@ -29,15 +21,6 @@ def rex(optimizer: Optimizer, *, total_steps: int, beta: float) -> lr_scheduler.
         return left / (1 - beta + beta * left)
 
     return lr_scheduler.LambdaLR(optimizer, lr_lambda=factor)
-
-
-def _milestones_out_of_order(*, milestone_1: int, milestone_2: int, **_: float) -> str | None:
-    if milestone_1 < milestone_2:
-        return None
-    return (
-        f"milestone_2 must come after milestone_1 ({milestone_1}), got {milestone_2}: "
-        "torch wants milestones in rising order."
-    )
 
 
 ROWS = (
@@ -62,19 +45,16 @@ ROWS = (
         family="steps",
     ),
     row(
-        multi_step,
-        Param("milestone_1", 10, 1, 40, integer=True, help="epochs before the first drop"),
-        Param("milestone_2", 15, 1, 40, integer=True, help="epochs before the second drop"),
+        lr_scheduler.MultiStepLR,
+        Steps("milestones", (10, 15), 40, help="epochs before each drop, as many as you like"),
         Param("gamma", 0.1, 0.05, 1.0, help="what each drop multiplies the rate by"),
-        name="MultiStepLR",
-        formula=r"\eta_t = \eta_0\,\gamma^{[t \ge m_1] + [t \ge m_2]}",
-        form=lambda t, *, base_lr, total_steps, milestone_1, milestone_2, gamma: (
-            base_lr * gamma ** sum(t >= milestone for milestone in (milestone_1, milestone_2))
+        formula=r"\eta_t = \eta_0\,\gamma^{[t \ge m_1] + [t \ge m_2] + \cdots}",
+        form=lambda t, *, base_lr, total_steps, milestones, gamma: (
+            base_lr * gamma ** sum(t >= milestone for milestone in milestones)
         ),
         when="When a published recipe names the epochs of its drops, as many for CNNs do.",
         family="steps",
         source="https://arxiv.org/abs/1512.03385",
-        refuse=_milestones_out_of_order,
     ),
     row(
         lr_scheduler.ConstantLR,
@@ -120,7 +100,7 @@ ROWS = (
         name="REX",
         formula=r"\eta_t = \eta_0\,\frac{1 - z}{1 - \beta + \beta\,(1 - z)},\quad z = t / T",
         form=lambda t, *, base_lr, total_steps, beta: (
-            base_lr * (total_steps - t) / (total_steps - beta * t)
+            base_lr * max(0, total_steps - t) / (total_steps - beta * min(t, total_steps))
         ),
         when="Proposed for short budgets: stays high for long and ends at zero.",
         family="decay",
@@ -164,9 +144,10 @@ ROWS = (
             help="epochs after a drop that do not count",
             must_be="non-negative",
         ),
+        Choice("mode", ("min", "max"), help='"max": more is better, as of an accuracy'),
         formula=(
             r"\eta_{t+1} = \eta_t \cdot \mathrm{factor}"
-            r"\ \text{ once more than patience epochs in a row brought no better loss}"
+            r"\ \text{ once more than patience epochs in a row brought nothing better}"
         ),
         form=None,
         when="When you cannot say in advance when progress will stall, and validate every epoch.",

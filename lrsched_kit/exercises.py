@@ -3,40 +3,72 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
 
-def check(
-    got: ArrayLike | None, wanted: ArrayLike, *, within: float = 1e-6, hint: str = ""
-) -> None:
+def check(got: object, wanted: ArrayLike, *, within: float = 1e-6, hint: str = "") -> None:
     """Print whether an exercise is solved: whether ``got`` comes close enough to ``wanted``.
 
     An exercise asks for something with a property (a rate at the end, a number of epochs), so
     that what stands here is the question once more and does not give the answer away.
 
     Args:
-        got: the reader's result: a number or an array; None counts as not tried yet.
+        got: the reader's result: a number, or numbers in a list, an array or a tensor; one number
+            in brackets is that number, a column is a row. None or ... counts as not tried yet.
         wanted: what it should be.
         within: how far off each number may be, relative to the largest number wanted.
         hint: printed with a wrong result.
 
     >>> check(0.3, 0.1, hint="Smaller gamma.")
     Not yet: got 0.3, wanted 0.1. Smaller gamma.
-    >>> check(0.1, 0.1)
+    >>> check([0.1], 0.1)
     Correct: 0.1.
     """
-    if got is None:
+    if got is None or got is ...:
         print("Not tried yet: put your answer in place of None.")
         return
-    ours, theirs = np.asarray(got, dtype=float), np.asarray(wanted, dtype=float)
-    limit = within * max(float(np.abs(theirs).max()), math.ulp(1.0))
-    if ours.shape == theirs.shape and bool(np.all(np.abs(ours - theirs) <= limit)):
-        print(f"Correct: {_short(ours)}.")
-    else:
+    theirs = np.asarray(wanted, dtype=float)
+    ours = _numbers(got)
+    if ours is None:
+        kind = "numbers" if theirs.ndim else "a number"
+        print(f"Not yet: wanted {kind}, got {_shown(got)}. {hint}".rstrip())
+        return
+    limit = within * max(float(np.abs(theirs).max(initial=0)), math.ulp(1.0))
+    near = ours.size == theirs.size and np.all(np.abs(ours.ravel() - theirs.ravel()) <= limit)
+    if not near:
         print(f"Not yet: got {_short(ours)}, wanted {_short(theirs)}. {hint}".rstrip())
+    elif ours.squeeze().shape != theirs.squeeze().shape:
+        shapes = f"got {ours.shape}, wanted {theirs.shape}"
+        print(f"Not yet: the right numbers in another shape: {shapes}. {hint}".rstrip())
+    else:
+        print(f"Correct: {_short(ours)}.")
+
+
+def _numbers(got: object) -> np.ndarray | None:
+    """Return real numbers as an array, or None if they are none."""
+    try:
+        if isinstance(got, torch.Tensor):
+            got = got.tolist()
+        elif isinstance(got, list | tuple):
+            got = [x.tolist() if isinstance(x, torch.Tensor) else x for x in got]
+        array = np.asarray(got)
+        real = array.dtype.kind in "biuf" or all(isinstance(x, Real) for x in array.flat)
+        return array.astype(float) if real else None
+    except Exception:  # whatever a reader has put there, it is not the answer
+        return None
+
+
+def _shown(got: object) -> str:
+    try:
+        text = repr(got)
+    except Exception:
+        text = ""
+    return text if 0 < len(text) <= 60 and "\n" not in text else f"something of type {type(got)!r}"
 
 
 def _short(value: np.ndarray) -> str:
-    return ", ".join(f"{number:.4g}" for number in np.atleast_1d(value).ravel())
+    return ", ".join(f"{number:.4g}" for number in value.ravel()) or "nothing"

@@ -28,7 +28,7 @@ from .proof import Layout, layout_of, prove, why_alone
 from .runs import Alone, Run, Together
 from .schedules import get_schedule
 from .training import History, Training, check_parts, check_step_every, one_thread
-from .trial import is_lazy, try_out
+from .trial import Trial, is_lazy, try_out
 
 __all__ = ["Fleet", "Run", "make_optimizer", "train_many"]
 
@@ -116,6 +116,7 @@ class Fleet:
     Args:
         make_model, data: as for `train_many`.
         models: seed -> its model, as far as they have been made already.
+        dtype: of the arithmetic: models and data are converted; None: they are left as they are.
 
     Raises:
         ValueError: as `train_many`.
@@ -126,37 +127,57 @@ class Fleet:
         make_model: Callable[[], nn.Module],
         data: Dataset,
         models: Mapping[int, nn.Module] = MappingProxyType({}),
+        dtype: torch.dtype | None = None,
     ) -> None:
-        self._make_model, self._data = make_model, data
+        self._make_model, self._dtype = make_model, dtype
+        self._data = data if dtype is None else data.to(dtype)
         self._models: dict[int, nn.Module] = {}
         self._given = dict(models)
         with one_thread():
             self._first = self._model(0)
-            self._trial = try_out(self._first, data, 2)
-            self._make_stack = stack_for(self._first, data, self._trial)
+            self._trial = self._try_out()
+            self._make_stack = stack_for(self._first, self._data, self._trial)
         self._price = getattr(self._make_stack, "func", self._make_stack).price
         self._reason = why_alone(self._first, self._trial)
         self._proofs: dict[tuple[int, Any, Layout], tuple[str, frozenset[str]]] = {}
         self._tried: set[int] = set()  # batch sizes
 
+    def _try_out(self) -> Trial:
+        try:
+            return try_out(self._first, self._data, 2)
+        except ValueError as error:
+            if self._dtype in (None, torch.float32):
+                raise
+            Fleet(self._make_model, self._data, dtype=torch.float32)  # or the same error
+            raise ValueError(
+                f"{error}; it does train in single precision: compare and sweep train in double "
+                "precision unless they are told dtype=torch.float32."
+            ) from error
+
+    def _made(self, seed: int) -> nn.Module:
+        model = seeded(self._make_model, seed)
+        if self._dtype is not None and isinstance(model, nn.Module):
+            model.to(self._dtype)
+        return model
+
     def _model(self, seed: int) -> nn.Module:
         """Return that seed's model, as training begins with it. It is never trained itself."""
         if seed not in self._models:
             given = self._given.pop(seed, None)
-            model = seeded(self._make_model, seed) if given is None else given
+            model = self._made(seed) if given is None else given
             if isinstance(model, nn.Module) and any(map(is_lazy, model.parameters())):
                 try_out(model, self._data, 2)  # lazy layers take their shapes from what they see
             self._models[seed] = model
         return self._models[seed]
 
-    def _fresh(self, seed: int) -> nn.Module:
+    def fresh(self, seed: int) -> nn.Module:
         """Return one more such model, to be trained.
 
         A copy would lack what code outside the model knows of it, hooks for example; but models
         that share parameters, a backbone say, must not be trained one after the other.
         """
         pristine = self._model(seed)
-        made = seeded(self._make_model, seed)
+        made = self._made(seed)
         kept = {id(p) for model in self._models.values() for p in model.parameters()}
         if not kept.isdisjoint(id(p) for p in made.parameters()):
             made = copy.deepcopy(pristine)
@@ -315,7 +336,7 @@ class Fleet:
 
     def _training(self, run: Run, epochs: int, batch_size: int) -> Training:
         """Return what `train` would do for that run."""
-        model = self._fresh(run.seed)
+        model = self.fresh(run.seed)
         optimizer = build_optimizer(run.optimizer, model, run.base_lr)
         check_parts(model, self._data, optimizer)
         steps = epochs * self._per_epoch(run, batch_size)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch.optim import Optimizer, lr_scheduler
 
-from .params import Param, check_number, nearest
+from .params import Knob, Param, check_number, nearest
 from .rows import Schedule, row
 from .schedules import SCHEDULES
 
@@ -46,15 +46,15 @@ class Kind:
     """
 
     row: Schedule
-    fill: Callable[[int], Mapping[str, float]] = lambda steps: {}
+    fill: Callable[[int], Mapping[str, Any]] = lambda steps: {}
 
-    def arguments(self, steps: int, params: Mapping[str, float], base_lr: float) -> dict:
+    def arguments(self, steps: int, params: Mapping[str, Any], base_lr: float) -> dict:
         """Return what ``row.make`` is called with, for a phase of so many steps."""
         given = {**self.fill(steps), **params}
         return self.row.arguments(self.row.check(given, base_lr=base_lr, total_steps=steps), steps)
 
 
-def _own(make: Callable[..., lr_scheduler.LRScheduler], *params: Param, **facts: object) -> Kind:
+def _own(make: Callable[..., lr_scheduler.LRScheduler], *params: Knob, **facts: object) -> Kind:
     return Kind(row(make, *params, **{"family": "decay", "formula": "", "when": ""} | facts))
 
 
@@ -68,7 +68,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "PolynomialLR": Kind(SCHEDULES["PolynomialLR"], lambda n: {"total_iters": n}),
         "1-sqrt": _own(
             one_minus_sqrt,
-            form=lambda t, *, base_lr, total_steps: base_lr * (1 - math.sqrt(t / total_steps)),
+            form=lambda t, *, base_lr, total_steps: (
+                base_lr * (1 - math.sqrt(min(1, t / total_steps)))
+            ),
             source="https://arxiv.org/abs/2405.18392",
         ),
         "REX": Kind(SCHEDULES["REX"]),
@@ -82,10 +84,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "StepLR": Kind(SCHEDULES["StepLR"], lambda n: {"step_size": math.ceil(n / 3)}),
         "MultiStepLR": Kind(
             SCHEDULES["MultiStepLR"],
-            lambda n: {
-                "milestone_1": math.ceil(n / 2),
-                "milestone_2": math.ceil(n / 2) + n // 4 + 1,
-            },
+            lambda n: {"milestones": (math.ceil(n / 2), math.ceil(n / 2) + n // 4 + 1)},
         ),
         "CosineAnnealingWarmRestarts": Kind(
             SCHEDULES["CosineAnnealingWarmRestarts"], lambda n: {"T_0": math.ceil(n / 3)}
@@ -94,7 +93,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             restart,
             Param("share", 0.5, 0.05, 1.0, help="of the initial rate", must_be="factor"),
             form=lambda t, *, base_lr, total_steps, share: (
-                base_lr * share * math.cos(math.pi / 2 * t / total_steps) ** 2
+                base_lr * share * math.cos(math.pi / 2 * min(1, t / total_steps)) ** 2
             ),
             source="https://arxiv.org/abs/1608.03983",
         ),
@@ -123,7 +122,7 @@ class Phase:
 
     kind: str
     length: int
-    params: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

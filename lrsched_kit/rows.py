@@ -11,7 +11,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .params import Param, nearest
+from .params import Knob, Param, check_number, nearest
 
 FAMILIES: Mapping[str, str] = MappingProxyType(
     {
@@ -56,7 +56,7 @@ class Schedule:
 
     name: str
     make: Callable[..., LRScheduler]
-    params: tuple[Param, ...]
+    params: tuple[Knob, ...]
     formula: str
     form: Callable[..., float] | None
     when: str
@@ -73,9 +73,7 @@ class Schedule:
         """Whether the scheduler is told a metric at each step."""
         return self.form is None
 
-    def complete(
-        self, params: Mapping[str, object], horizon: int | None = None
-    ) -> dict[str, float]:
+    def complete(self, params: Mapping[str, object], horizon: int | None = None) -> dict[str, Any]:
         """Return all params: the given ones checked, the others at their defaults.
 
         Args:
@@ -94,13 +92,14 @@ class Schedule:
                     f"{self.name} has no parameter {key!r}{nearest(key, known)}; "
                     f"it takes {', '.join(known) or 'none'}."
                 )
-        ends = {p.name: horizon for p in self.params if p.horizon and horizon is not None}
-        defaults = {p.name: p.default for p in self.params} | ends
+        defaults = {p.name: p.default for p in self.params}
+        if horizon is not None:
+            defaults |= {p.name: horizon for p in self.params if isinstance(p, Param) and p.horizon}
         return {p.name: p.check(params.get(p.name, defaults[p.name])) for p in self.params}
 
     def check(
         self, params: Mapping[str, object], *, base_lr: float, total_steps: int
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """Return all params as `complete` does, and refuse those that do not go together.
 
         Raises:
@@ -117,19 +116,44 @@ class Schedule:
             raise ValueError(why)
         return full
 
-    def arguments(self, params: Mapping[str, float], total_steps: int) -> dict[str, float]:
+    def for_group(self, params: Mapping[str, Any], ratio: float) -> dict[str, Any]:
+        """Return the params that suit a group whose base rate is ``ratio`` times the first one's.
+
+        >>> from lrsched_kit import get_schedule
+        >>> get_schedule("CyclicLR").for_group({"max_lr": 1.0, "cycles": 4}, 0.01)
+        {'max_lr': 0.01, 'cycles': 4}
+        """
+        told = self._rates_told
+        return {key: value * ratio if key in told else value for key, value in params.items()}
+
+    @property
+    def _rates_told(self) -> list[str]:
+        return [p.name for p in self.params if isinstance(p, Param) and p.per_group]
+
+    def arguments(self, params: Mapping[str, Any], total_steps: int) -> dict[str, Any]:
         """Return what `make` is called with besides the optimizer."""
         wants_length = "total_steps" in inspect.signature(self.make).parameters
         return {**({"total_steps": total_steps} if wants_length else {}), **params}
 
-    def build(self, optimizer: Optimizer, *, total_steps: int, **params: float) -> LRScheduler:
+    def build(self, optimizer: Optimizer, *, total_steps: int, **params: Any) -> LRScheduler:
         """Make the torch scheduler; params left out take their defaults.
 
+        Each of the optimizer's parameter groups starts from its own rate, and keeps its ratio to
+        the others. Params that are rates, such as ``max_lr``, are meant for the first group.
+
         Raises:
-            ValueError: for bad params, as `check` does.
+            ValueError: for params that are bad, as `check` does, for any of the groups.
         """
-        base_lr = float(optimizer.param_groups[0]["lr"])
-        full = self.check(params, base_lr=base_lr, total_steps=total_steps)
+        rates = [float(group["lr"]) for group in optimizer.param_groups]
+        full = self.check(params, base_lr=rates[0], total_steps=total_steps)
+        if self._rates_told:  # the other groups' are in proportion to the first one's
+            check_number('param_groups[0]["lr"]', rates[0])
+        for number, rate in enumerate(rates[1:], start=1):
+            theirs = self.for_group(full, rate / (rates[0] or 1))
+            try:
+                self.check(theirs, base_lr=rate, total_steps=total_steps)
+            except ValueError as error:
+                raise ValueError(f"param_groups[{number}]: {error}") from None
         return self.make(optimizer, **self.arguments(full, total_steps))
 
     @property
@@ -141,12 +165,12 @@ class Schedule:
         """
         return None if self.form is None else self._checked_form
 
-    def _checked_form(self, t: int, *, base_lr: float, total_steps: int, **params: float) -> float:
+    def _checked_form(self, t: int, *, base_lr: float, total_steps: int, **params: Any) -> float:
         full = self.check(params, base_lr=base_lr, total_steps=total_steps)
         return float(self.form(t, base_lr=base_lr, total_steps=total_steps, **full))
 
 
-def row(make: Callable[..., LRScheduler], *params: Param, **facts: object) -> Schedule:
+def row(make: Callable[..., LRScheduler], *params: Knob, **facts: object) -> Schedule:
     """Make a row; a class of torch gives its ``name``, and a name of torch's its ``source``."""
     facts = {"name": make.__name__} | facts
     facts = {"source": _TORCH_PAGE.format(facts["name"])} | facts

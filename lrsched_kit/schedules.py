@@ -15,18 +15,21 @@ import torch
 from torch.optim import SGD
 
 from . import compositions, cosines, cycles, decays, warmups
-from .params import Param, check_number, nearest
+from .params import Choice, Param, Steps, check_number, nearest
 from .rows import FAMILIES, Schedule
 
 __all__ = [
     "BASICS",
     "FAMILIES",
     "SCHEDULES",
+    "Choice",
     "Param",
     "Schedule",
+    "Steps",
     "check_number",
     "get_schedule",
     "nearest",
+    "trace_groups",
     "trace_lr",
     "trace_momentum",
 ]
@@ -75,7 +78,7 @@ def trace_lr(
     base_lr: float,
     steps: int,
     metrics: Sequence[float] | None = None,
-    **params: float,
+    **params: Any,
 ) -> np.ndarray:
     """Step the real torch scheduler on a dummy parameter and note each rate it applies.
 
@@ -97,8 +100,41 @@ def trace_lr(
     >>> trace_lr("StepLR", base_lr=1.0, steps=6, step_size=2, gamma=0.5).tolist()
     [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
     """
-    groups = _applied(name, base_lr=base_lr, steps=steps, metrics=metrics, params=params)
-    return np.array([group["lr"] for group in groups])
+    rates = [check_number("base_lr", base_lr)]
+    return trace_groups(name, rates=rates, steps=steps, metrics=metrics, **params)[0]
+
+
+def trace_groups(
+    name: str | Schedule,
+    *,
+    rates: Sequence[float],
+    steps: int,
+    metrics: Sequence[float] | None = None,
+    **params: Any,
+) -> np.ndarray:
+    """Note the rates of an optimizer with several parameter groups.
+
+    Args:
+        name, steps, metrics, **params: as in `trace_lr`; params that are rates, such as
+            ``max_lr``, are meant for the first group, and the others take them in proportion.
+        rates: the initial rate of each group.
+
+    Returns:
+        Shape ``(groups, steps)``.
+
+    Raises:
+        ValueError: as `trace_lr`.
+
+    Source: https://docs.pytorch.org/docs/stable/optim.html#per-parameter-options
+
+    >>> trace_groups("StepLR", rates=[1.0, 0.01], steps=3, step_size=2).round(6).tolist()
+    [[1.0, 1.0, 0.1], [0.01, 0.01, 0.001]]
+    """
+    if not isinstance(rates, Sequence | np.ndarray) or isinstance(rates, str) or not len(rates):
+        raise ValueError(f"rates must hold a positive number for each group, got {rates!r}.")
+    rates = [check_number(f"rates[{number}]", rate) for number, rate in enumerate(rates)]
+    states = _applied(name, rates=rates, steps=steps, metrics=metrics, params=params)
+    return np.array([[float(group["lr"]) for group in groups] for groups in states]).T
 
 
 def trace_momentum(
@@ -107,7 +143,7 @@ def trace_momentum(
     base_lr: float,
     steps: int,
     metrics: Sequence[float] | None = None,
-    **params: float,
+    **params: Any,
 ) -> np.ndarray:
     """Note the momentum at each step instead: some schedulers move that as well.
 
@@ -124,28 +160,29 @@ def trace_momentum(
     >>> trace_momentum("StepLR", base_lr=0.1, steps=4).tolist()
     [0.9, 0.9, 0.9, 0.9]
     """
-    groups = _applied(name, base_lr=base_lr, steps=steps, metrics=metrics, params=params)
-    return np.array([group["momentum"] for group in groups])
+    rates = [check_number("base_lr", base_lr)]
+    states = _applied(name, rates=rates, steps=steps, metrics=metrics, params=params)
+    return np.array([groups[0]["momentum"] for groups in states])
 
 
 def _applied(
     name: str | Schedule,
     *,
-    base_lr: float,
+    rates: Sequence[float],
     steps: int,
     metrics: Sequence[float] | None,
-    params: Mapping[str, float],
-) -> Iterator[dict[str, Any]]:
-    """Yield the optimizer's ``param_groups[0]`` as it stands at step 0..steps-1."""
+    params: Mapping[str, Any],
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the optimizer's ``param_groups`` as they stand at step 0..steps-1."""
     schedule = get_schedule(name)
-    base_lr = check_number("base_lr", base_lr)
     steps = int(check_number("steps", steps, integer=True))
     reports = _check_metrics(schedule.name, metrics, steps) if schedule.metric_driven else None
-    optimizer = SGD([torch.zeros((), requires_grad=True)], lr=base_lr, momentum=0.9)
+    groups = [{"params": [torch.zeros((), requires_grad=True)], "lr": rate} for rate in rates]
+    optimizer = SGD(groups, momentum=0.9)
     scheduler: Any = schedule.build(optimizer, total_steps=steps, **params)
     optimizer.step()  # torch warns of a scheduler whose optimizer has never stepped
     for t in range(steps):
-        yield optimizer.param_groups[0]
+        yield optimizer.param_groups
         scheduler.step(*([] if reports is None else [reports[t]]))
 
 

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from torch.optim import Optimizer, lr_scheduler
 
@@ -60,7 +61,7 @@ def compose(phases: Iterable[Phase], *, steps_per_epoch: int = 1) -> Schedule:
         form=partial(_form, **facts),
         when="As you like it.",
         step_every="epoch" if per_epoch == 1 else "batch",
-        refuse=partial(_longer_than_the_run, **facts),
+        refuse=partial(_misfit, **facts),
         code=partial(_code, **facts),
     )
 
@@ -74,7 +75,7 @@ def _checked(phases: Iterable[Phase], steps_per_epoch: int) -> tuple[tuple[Phase
 
 def _parts(
     phases: Sequence[Phase], per_epoch: int, base_lr: float
-) -> list[tuple[Schedule, int, dict[str, float]]]:
+) -> list[tuple[Schedule, int, dict[str, Any]]]:
     """Return, for each phase, its row, its number of steps, and what the row's make is given."""
     parts = []
     for phase in phases:
@@ -102,8 +103,6 @@ def _form(
     part, steps, arguments = parts[number]
     start = ends[number] - steps
     spent = t - start
-    if "total_steps" in arguments:
-        spent = min(spent, steps)  # these stay at their end
     if part.name == "MultiplicativeLR" and start > 0:  # it goes on from where the rate is
         facts = {"phases": phases[:number], "per_epoch": per_epoch}
         base_lr = _form(start - 1, base_lr=base_lr, total_steps=total_steps, **facts)
@@ -111,11 +110,12 @@ def _form(
     return part.form(spent, base_lr=base_lr, **{"total_steps": steps, **arguments})
 
 
-def _longer_than_the_run(
+def _misfit(
     *, base_lr: float, total_steps: int, phases: Sequence[Phase], per_epoch: int
 ) -> str | None:
     lengths = [phase.length for phase in phases]
     if sum(lengths) * per_epoch <= total_steps:
+        _parts(phases, per_epoch, base_lr)  # refuses what does not go together in one of them
         return None
     return (
         f"phases must be no longer than the run ({total_steps / per_epoch:g} epochs), "

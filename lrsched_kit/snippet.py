@@ -6,32 +6,38 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import nn
+from torch.optim import Optimizer, lr_scheduler
 
 from .data import Dataset
+from .decays import constant
 from .optimizers import get_rule
 from .rows import Schedule
+from .sources import Need, import_lines, needs_of, source_of
 
 _SCRIPT = """\
 {imports}
 {definition}data = {source}
 torch.manual_seed({seed})
 model = {model}()
-loss_fn = torch.nn.{loss}()
+loss_fn = {loss}
 optimizer = {optimizer}
 {scheduler}order = torch.Generator().manual_seed({seed})
 
 for epoch in range({epochs}):
-    lr = optimizer.param_groups[0]["lr"]
+{to_train}    lr = optimizer.param_groups[0]["lr"]
     for rows in torch.randperm({train_size}, generator=order).split({batch_size}):
         optimizer.zero_grad()
         loss_fn(model(data.x_train[rows]), data.y_train[rows]).backward()
         optimizer.step()
-{after_batch}    with torch.no_grad():
+{after_batch}{to_evaluate}    with torch.no_grad():
         val_loss = loss_fn(model(data.x_val), data.y_val).item()
     print(f"epoch {{epoch + 1}}: rate {{lr:.6g}}, validation loss {{val_loss:.4f}}")
 {after_epoch}"""
+_KITS_DATA = re.compile(r"(load_digits|toy_regression)\(")
+_SCOPE = {"math": math, "Optimizer": Optimizer, "lr_scheduler": lr_scheduler}  # of `Schedule.code`
 
 
 def training_script(
@@ -51,11 +57,12 @@ def training_script(
 
     The loop, the optimizer and the scheduler are plain PyTorch; only data and model come from
     the kit. A schedule that torch has no class for brings along the function that builds it. A
-    model of the reader's own is named, and left for the reader to paste in.
+    model, a data set or a scheduler of the reader's own that cannot be printed is named, and left
+    for the reader to paste in.
 
     Args:
-        schedule: a row of `SCHEDULES`.
-        params: all of the schedule's own.
+        schedule: a row of `SCHEDULES`, or a row of one's own.
+        params: the schedule's own; those left out take the row's defaults.
         base_lr, epochs, data, make_model, optimizer, batch_size, seed: as in `train_many`.
         step_every: "epoch" or "batch"; None: as practice steps this schedule.
 
@@ -67,57 +74,73 @@ def training_script(
     >>> [line for line in script.splitlines() if "scheduler" in line]  # doctest: +ELLIPSIS
     ['scheduler = ...StepLR(optimizer, step_size=5, gamma=0.1)', '    scheduler.step()']
     """
+    params = schedule.complete(params)
     step_every = step_every or schedule.step_every
     steps = math.ceil(len(data.x_train) / batch_size)
     total_steps = epochs * (steps if step_every == "batch" else 1)
-    definition, call = _scheduler(schedule, params, base_lr, total_steps)
+    definition, call, needs = _scheduler(schedule, params, base_lr, total_steps)
     step = f"scheduler.step({'val_loss' if schedule.metric_driven else ''})\n" if call else ""
+    loss = data.loss_fn
+    plain = type(loss) in (nn.CrossEntropyLoss, nn.MSELoss) and vars(loss) == vars(type(loss)())
+    kits = _KITS_DATA.match(data.source) if plain and type(data) is Dataset else None
     name = getattr(make_model, "__name__", "")
     model = name if name.isidentifier() else "Model"
-    own_model = not getattr(make_model, "__module__", "").startswith(__package__)
-    names = sorted({data.source.split("(")[0], *([] if own_model else [model])} - {""})
-    imports = [*(["import math", ""] if "math." in definition else []), "import torch"]
-    # "(?<!\.)": not as the end of a longer name, such as torch.optim.lr_scheduler.
-    torch_names = ("Optimizer", "lr_scheduler")
-    used = [n for n in torch_names if re.search(rf"(?<!\.)\b{n}\b", definition + call)]
-    if used:
-        imports.append(f"from torch.optim import {', '.join(used)}")
-    if names:
-        imports += ["", f"from lrsched_kit import {', '.join(names)}"]
+    own_model = getattr(make_model, "__module__", "").split(".")[0] != __package__
+    needs |= {("", "torch")}
+    needs |= {(__package__, name) for name in (kits and kits[1], not own_model and model) if name}
+    imports = import_lines(needs)
     if own_model:
         imports += ["", f"# {model} is your own model: put its definition here."]
     return _SCRIPT.format(
         imports="\n".join([*imports, ""]),
         definition=definition,
-        source=data.source or "...  # your own data set",
+        source=data.source if kits else _own_data(data),
         model=model,
-        loss=type(data.loss_fn).__name__,
+        loss=f"torch.nn.{type(loss).__name__}()" if plain else "data.loss_fn",
         optimizer=get_rule(optimizer).code.format(lr=base_lr),
         scheduler=call,
         train_size=len(data.x_train),
         batch_size=batch_size,
         epochs=epochs,
         seed=seed,
+        # Batch norm and dropout work in two ways; none of the kit's models has them.
+        to_train="    model.train()\n" if own_model else "",
+        to_evaluate="    model.eval()\n" if own_model else "",
         after_batch=f"        {step}" if step and step_every == "batch" else "",
         after_epoch=f"    {step}" if step and step_every == "epoch" else "",
     )
 
 
+def _own_data(data: Dataset) -> str:
+    if not data.source or _KITS_DATA.match(data.source):  # changed since the kit has made it
+        return "...  # your own data set"
+    return f"{data.source}  # your own data set: put what makes it above"
+
+
 def _scheduler(
-    schedule: Schedule, params: Mapping[str, float], base_lr: float, total_steps: int
-) -> tuple[str, str]:
-    """Return what has to be defined, and the lines that make the scheduler."""
-    if schedule.name == "Constant":
-        return "", ""
+    schedule: Schedule, params: Mapping[str, Any], base_lr: float, total_steps: int
+) -> tuple[str, str, set[Need]]:
+    """Return what has to be defined, the lines that make the scheduler, and what they import."""
+    make = schedule.make
+    if make is constant:
+        return "", "", set()
     if schedule.code is not None:
         functions, lines = schedule.code(base_lr=base_lr, total_steps=total_steps)
-        return f"\n{functions}\n\n" if functions else "", f"{lines}\n"
-    make = schedule.make
+        needs = needs_of(f"{functions}\n{lines}", _SCOPE).values()
+        return _block(functions), f"{lines}\n", {need for need in needs if need}
     given = schedule.arguments(params, total_steps)
     arguments = ", ".join(["optimizer", *(f"{name}={value!r}" for name, value in given.items())])
-    if inspect.isclass(make):
-        return "", f"scheduler = {make.__module__}.{make.__name__}({arguments})\n"
-    return (
-        f"\n{inspect.getsource(make)}\n\n",
-        f"scheduler = {make.__name__}({arguments})\n",
-    )
+    name = getattr(make, "__name__", "")
+    if inspect.isclass(make) and make.__module__.startswith("torch."):
+        return "", f"scheduler = {make.__module__}.{name}({arguments})\n", set()
+    # A name that the script itself uses would be lost.
+    usable = name.isidentifier() and name not in re.findall(r"\w+", _SCRIPT)
+    found = source_of(make) if usable else None
+    name = name if usable else "make_scheduler"
+    comment = f"# {name} makes your own scheduler: put its definition here.\n"
+    text, needs = found or (comment, set())
+    return _block(text), f"scheduler = {name}({arguments})\n", needs
+
+
+def _block(text: str) -> str:
+    return f"\n{text}\n\n" if text else ""

@@ -1,4 +1,4 @@
-"""The one statistic of the kit: a mean over seeds, with its standard error."""
+"""The one statistic of the kit, a mean over seeds with its standard error; and its t test."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from .params import check_number
 
 
 def mean_and_error(values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -33,10 +35,10 @@ class Paired:
     """How two settings differ, seed by seed.
 
     Attributes:
-        wins: on how many seeds the first is lower (a run that diverged is lower than none).
+        wins: on how many seeds the first is better (a run that diverged is better than none).
         seeds: how many there are.
-        gap: mean of second minus first, positive where the first is lower, over the seeds on
-            which neither diverged; NaN if there is none.
+        gap: mean difference, positive where the first is better, over the seeds on which neither
+            diverged; NaN if there is none.
         error: standard error of that mean (NaN for one seed).
     """
 
@@ -46,18 +48,25 @@ class Paired:
     error: float
 
 
-def paired(first: ArrayLike, second: ArrayLike) -> Paired:
+def paired(first: ArrayLike, second: ArrayLike, *, higher: bool = False) -> Paired:
     """Compare two arrays of losses, shape ``(seeds,)``, seed by seed; lower is better.
 
     Sharing each seed's initial weights and batch order removes the luck they have in common, so
     the differences vary less than the losses themselves.
 
+    Args:
+        first, second: NaN where a run diverged.
+        higher: whether higher is better, as for accuracies.
+
     >>> result = paired([0.3, 0.4, 0.5], [0.5, 0.6, 0.7])
     >>> result.wins, result.seeds, round(result.gap, 3), round(result.error, 3)
     (3, 3, 0.2, 0.0)
+    >>> paired([0.9, 0.8], [0.7, 0.7], higher=True).wins
+    2
     """
-    a, b = (np.asarray(losses, dtype=float) for losses in (first, second))
-    a, b = (np.where(np.isfinite(losses), losses, math.inf) for losses in (a, b))
+    sign = -1.0 if higher else 1.0
+    a, b = (sign * np.asarray(values, dtype=float) for values in (first, second))
+    a, b = (np.where(np.isfinite(values), values, math.inf) for values in (a, b))
     wins, both = int((a < b).sum()), np.isfinite(a) & np.isfinite(b)
     if not both.any():
         return Paired(wins, len(a), math.nan, math.nan)
@@ -72,3 +81,40 @@ def with_error(value: float, error: float) -> str:
     ('0.365 ± 0.005', '0.365')
     """
     return f"{value:.3f}" if math.isnan(error) else f"{value:.3f} ± {error:.3f}"
+
+
+def t_quantile(share: float, df: int) -> float:
+    """Return what Student's t with ``df`` degrees of freedom stays below with that probability.
+
+    A mean of few seeds comes with a standard error that is itself a guess: of three seeds, a gap
+    must be 4.3 standard errors, not 2, to be as rare by luck as one in twenty (to either side).
+
+    Args:
+        share: the probability, between 0 and 1.
+        df: for a mean over seeds, their number less one.
+
+    Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
+
+    >>> round(t_quantile(0.975, 2), 3), round(t_quantile(0.975, 1000), 3)
+    (4.303, 1.962)
+    """
+    share = check_number("share", share, must_be="fraction")
+    df = int(check_number("df", df, integer=True))
+    if share < 0.5:
+        return -t_quantile(1 - share, df)
+    low, high = 0.0, math.pi / 2  # of the angle whose tangent is t / sqrt(df)
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if _within(middle, df) < 2 * share - 1 else (low, middle)
+    return math.sqrt(df) * math.tan(low)
+
+
+def _within(angle: float, df: int) -> float:
+    """Return the probability that t lies between plus and minus ``sqrt(df) * tan(angle)``."""
+    odd = df % 2
+    term = math.cos(angle) if odd else 1.0
+    total = term if df > 1 else 0.0
+    for n in range(2 + odd, df - 1, 2):
+        term *= (n - 1) / n * math.cos(angle) ** 2
+        total += term
+    total *= math.sin(angle)
+    return 2 / math.pi * (angle + total) if odd else total

@@ -20,11 +20,15 @@ def warmup_cosine(
 ) -> lr_scheduler.LRScheduler:
     """Rise for a share of the run, then fall along a cosine to a share of the peak."""
     rise = round(warmup * total_steps)
-    eta_min = floor * optimizer.param_groups[0]["lr"]
-    up = lr_scheduler.LinearLR(optimizer, start_factor=1 / (rise + 1), total_iters=rise)
     fall = max(1, total_steps - rise)
-    down = lr_scheduler.CosineAnnealingLR(optimizer, T_max=fall, eta_min=eta_min)
-    return lr_scheduler.SequentialLR(optimizer, [up, down], milestones=[rise])
+
+    def factor(t: int) -> float:
+        if t < rise:
+            return (t + 1) / (rise + 1)
+        share = min(1.0, (t - rise) / fall)
+        return floor + (1 - floor) * (1 + math.cos(math.pi * share)) / 2
+
+    return lr_scheduler.LambdaLR(optimizer, lr_lambda=factor)
 
 
 def warmup_linear(

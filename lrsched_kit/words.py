@@ -149,7 +149,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "cell_line": "Chosen: {cell}.",
         "cell_diverged": "diverged",
         "best_line": "Lowest of {cells} cells: {cell}.",
-        "luck_line": "{close} others are less than two standard errors above it.",
+        "luck_line": "It was chosen as the lowest of so many, and some cell is always lowest: with "
+        "{seeds} seeds, {close} of the {others} others cannot be told apart from it.",
         "cells_so_far": "{done} of {cells} cells so far.",
         "picks_line": "Picks: {picks}.",
         "no_pick": "none",

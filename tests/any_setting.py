@@ -3,11 +3,18 @@
 from hypothesis import reject
 from hypothesis import strategies as st
 
+from lrsched_kit.params import Choice, Steps
+
 LIMITS = {"fraction": (0.01, 0.99), "below one": (0, 0.99), "share": (0, 1), "factor": (0.01, 1)}
 
 
 def numbers(param, *, beyond=True):
-    """Values of one knob: all that its slider reaches, or ten times as far."""
+    """Values of one knob: all that its control reaches, or ten times as far."""
+    if isinstance(param, Choice):
+        return st.sampled_from(param.options)
+    if isinstance(param, Steps):
+        step = st.integers(1, param.high * (10 if beyond else 1))
+        return st.lists(step, max_size=4).map(sorted).map(tuple)
     low, high = param.low, param.high
     if beyond:
         low, high = LIMITS.get(param.must_be, (low if param.integer else low / 10, high * 10))

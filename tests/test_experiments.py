@@ -8,7 +8,10 @@ from lrsched_kit import (
     MLP,
     Comparison,
     History,
+    Phase,
     compare,
+    compose,
+    get_schedule,
     load_digits,
     make_optimizer,
     seeded,
@@ -56,6 +59,71 @@ def test_two_settings_of_one_schedule_are_told_apart_by_their_labels():
     assert ends == pytest.approx([0.1, 0.01, 0.05])
 
 
+def last_rates(schedules, **options):
+    result = compare(schedules, seeds=1, epochs=options.pop("epochs", 7), **options)
+    return {label: runs[0].epoch_lr[-1].round(6) for label, runs in result.histories.items()}
+
+
+@pytest.mark.parametrize(
+    ("label", "last"),
+    [
+        ("StepLR, gamma=0.5", 0.05),
+        ("StepLR,gamma = 0.5, step_size=2", 0.0125),
+        ("StepLR, base_lr=0.2", 0.02),
+        ("MultiStepLR, milestones=(2, 4, 6), gamma=0.5", 0.0125),
+        ("MultiStepLR, milestones=[], as a constant", 0.1),
+        ("ReduceLROnPlateau, mode=max, patience=9", 0.1),
+        ("StepLR, as in lesson 02", 0.01),
+    ],
+)
+def test_what_a_label_sets_is_applied(label, last):
+    assert last_rates([label]) == {"Constant": 0.1, label: last}
+
+
+def test_a_label_and_params_that_agree_are_fine_and_add_up():
+    label = "StepLR, gamma=0.5"
+    assert last_rates({label: {"gamma": 0.5, "step_size": 3}})[label] == 0.025
+
+
+def test_a_label_that_sets_its_rate_needs_none_beside_it():
+    labels = ["StepLR, base_lr=0.2", "StepLR"]
+    rates = {"StepLR": 0.05, "Constant": 0.02}
+    assert last_rates(labels, base_lr=rates) == {
+        "Constant": 0.02,
+        "StepLR, base_lr=0.2": 0.02,
+        "StepLR": 0.005,
+    }
+
+
+MINE = replace(get_schedule("StepLR"), name="Mine")
+
+
+def test_a_row_of_ones_own_goes_where_a_name_goes():
+    assert last_rates([MINE, "StepLR"]) == {"Constant": 0.1, "Mine": 0.01, "StepLR": 0.01}
+    assert last_rates({MINE: {"gamma": 0.5}}) == {"Constant": 0.1, "Mine": 0.05}
+    assert last_rates(MINE) == {"Constant": 0.1, "Mine": 0.01}
+
+
+def test_a_row_or_a_name_may_have_any_label():
+    found = last_rates(
+        {
+            "by hand": (compose([Phase("hold", 2), Phase("REX", 5)]), {}),
+            "slow, gamma=0.5": (MINE, {"step_size": 2}),
+            "plain": MINE,
+            "named": ("StepLR", {"gamma": 0.2}),
+        }
+    )
+    assert list(found) == ["Constant", "by hand", "slow, gamma=0.5", "plain", "named"]
+    assert list(found.values())[2:] == [0.0125, 0.01, 0.02]
+
+
+def test_a_comparison_with_an_own_row_has_verdict_table_and_picture():
+    result = compare([MINE], seeds=2, epochs=2)
+    assert result.verdict("Mine").startswith("Mine is lower than Constant on ")
+    assert "Mine" in result.table()
+    result.plot()
+
+
 def test_each_label_may_start_at_a_rate_of_its_own():
     rates = {"StepLR": 0.1, "Constant": 0.02}
     result = compare({"StepLR": {"step_size": 1}}, base_lr=rates, seeds=2, epochs=2)
@@ -100,6 +168,29 @@ def test_a_comparison_can_be_made_of_any_histories(result):
         ({"base_lr": {"Constant": 0.1, "Step": 1}}, "did you mean 'StepLR'?), got 'Step'; there"),
         ({"schedules": ["Stepp"]}, "did you mean 'StepLR'?"),
         ({"schedules": {"StepLR": {"step_size": 0}}}, "step_size must be a positive integer"),
+        (
+            {"schedules": ["StepLR, gama=0.5"]},
+            "label 'StepLR, gama=0.5' must set what StepLR has (did you mean 'gamma'?), got 'gama'",
+        ),
+        ({"schedules": ["StepLR, gamma=half"]}, "gamma must be a positive number, got 'half'."),
+        ({"schedules": ["StepLR, gamma=2*0.1"]}, "gamma must be a positive number, got '2*0.1'."),
+        ({"schedules": ["StepLR, gamma=1, gamma=2"]}, "must set gamma once, got it twice."),
+        (
+            {"schedules": {"StepLR, gamma=0.5": {"gamma": 0.1}}},
+            "gamma must be what its label 'StepLR, gamma=0.5' says, got 0.1.",
+        ),
+        (
+            {
+                "schedules": ["StepLR, base_lr=0.2"],
+                "base_lr": {"Constant": 0.1, "StepLR, base_lr=0.2": 0.1},
+            },
+            "base_lr must be what its label 'StepLR, base_lr=0.2' says, got 0.1.",
+        ),
+        ({"schedules": ["StepLR, base_lr=-1"]}, "base_lr must be a positive number, got -1."),
+        ({"schedules": {"StepLR": 0.5}}, "params of 'StepLR' must be a mapping, got 0.5."),
+        ({"schedules": [MINE, replace(MINE, when="")]}, "different labels, got 'Mine' twice."),
+        ({"schedules": [replace(MINE, name="Constant")]}, "labels, got 'Constant' twice."),
+        ({"schedules": [["StepLR"]]}, "schedules must hold names, labels or rows, got ['StepLR']."),
     ],
 )
 def test_bad_input_is_refused(options, message):

@@ -14,6 +14,7 @@ from lrsched_kit import (
     MLP,
     SCHEDULES,
     ExhibitLab,
+    Param,
     QuadraticLab,
     RangeTestLab,
     ScheduleLab,
@@ -48,7 +49,8 @@ def epoch_lr(lab, name="StepLR"):
 @pytest.mark.parametrize("name", [*BASICS, "MultiStepLR", "CyclicLR", "OneCycleLR", "WSD"])
 def test_every_slider_at_both_ends_trains_or_says_what_it_does_not_go_with(name):
     lab = ScheduleLab(name, **QUICK)
-    for control in ("base_lr", "epochs", *(param.name for param in SCHEDULES[name].params)):
+    knobs = [param.name for param in SCHEDULES[name].params if isinstance(param, Param)]
+    for control in ("base_lr", "epochs", *knobs):
         slider = lab.controls[control]
         start, low, high = slider.value, slider.min, slider.max
         if control == "base_lr":
@@ -69,7 +71,7 @@ def test_every_slider_at_both_ends_trains_or_says_what_it_does_not_go_with(name)
 
 def test_a_lab_has_a_slider_for_each_knob_and_the_buttons():
     lab = ScheduleLab("ReduceLROnPlateau", **QUICK)
-    knobs = ["base_lr", "epochs", "factor", "patience", "threshold", "cooldown"]
+    knobs = ["base_lr", "epochs", "factor", "patience", "threshold", "cooldown", "mode"]
     menus = ["model", "optimizer", "step_every"]
     assert list(lab.controls) == [*menus, *knobs, "run", "pin", "reset", "log", "code", "save"]
     lab.close()

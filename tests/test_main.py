@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 
 import pytest
 from matplotlib.image import imread
@@ -89,3 +91,14 @@ def test_check_reports_versions_and_tries_a_lab(capsys):
     printed = capsys.readouterr().out
     for word in ("Python 3.", "torch 2.", "ipywidgets 8.", "threads", "a lab trained"):
         assert word in printed
+
+
+@pytest.mark.parametrize("unbuffered", [True, False])
+def test_a_reader_of_the_pipe_who_leaves_early_is_no_error(tmp_path, unbuffered):
+    command = [sys.executable, *(["-u"] if unbuffered else []), "-m", "lrsched_kit", "compare"]
+    command += ["--epochs", "1", "--out", str(tmp_path / "schedules.png")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()  # as "head -1" does, only sooner
+        errors = process.stderr.read()
+        assert process.wait(60) == 0
+    assert errors == b""

@@ -1,5 +1,6 @@
 import math
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from torch.optim import SGD, Adam, lr_scheduler, swa_utils
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from lrsched_kit import BASICS, FAMILIES, SCHEDULES, get_schedule, trace_lr, trace_momentum
+from lrsched_kit import BASICS, FAMILIES, SCHEDULES, Param, get_schedule, trace_lr, trace_momentum
 from lrsched_kit.schedules import check_number
 
 FORMULAS = [name for name, row in SCHEDULES.items() if row.closed_form is not None]
@@ -60,6 +61,36 @@ def test_trace_equals_the_closed_form(name, data, base_lr, steps):
 
 
 @pytest.mark.parametrize("name", FORMULAS)
+@given(data=st.data(), steps=st.integers(1, 40))
+def test_the_closed_form_is_what_torch_applies_beyond_the_end_of_the_run_too(name, data, steps):
+    row = SCHEDULES[name]
+    params = draw_params(data, row, base_lr=0.1, total_steps=steps)
+    optimizer = SGD(one_weight(), lr=0.1)
+    scheduler = row.build(optimizer, total_steps=steps, **params)
+    optimizer.step()
+    at = partial(row.closed_form, base_lr=0.1, total_steps=steps, **params)
+    highest = max(at(t) for t in range(steps))
+    for t in range(2 * steps):
+        applied = optimizer.param_groups[0]["lr"]
+        assert applied == pytest.approx(at(t), rel=1e-11, abs=1e-11 * highest)
+        try:
+            scheduler.step()
+        except ValueError:  # torch refuses, and so does the formula
+            with pytest.raises(ValueError, match="t must be at most total_steps"):
+                at(t + 1)
+            break
+
+
+def test_warmup_cosine_stays_at_its_floor_when_the_run_is_over():
+    optimizer = SGD(one_weight(), lr=1.0)
+    scheduler = get_schedule("WarmupCosine").build(optimizer, total_steps=10, floor=0.1)
+    optimizer.step()
+    for _ in range(10):
+        scheduler.step()
+    assert [(optimizer.param_groups[0]["lr"], scheduler.step())[0] for _ in range(9)] == [0.1] * 9
+
+
+@pytest.mark.parametrize("name", FORMULAS)
 @given(data=st.data())
 def test_trace_is_what_torch_applies_to_a_training_optimizer(name, data):
     steps = data.draw(st.integers(1, 20))
@@ -81,6 +112,11 @@ def test_trace_is_what_torch_applies_to_a_training_optimizer(name, data):
     [
         ("StepLR", {"step_size": 3}, lambda o: lr_scheduler.StepLR(o, 3)),
         ("MultiStepLR", {}, lambda o: lr_scheduler.MultiStepLR(o, [10, 15])),
+        (
+            "MultiStepLR",
+            {"milestones": [3, 9, 9, 20]},
+            lambda o: lr_scheduler.MultiStepLR(o, [3, 9, 9, 20]),
+        ),
         ("PolynomialLR", {"power": 2.0}, lambda o: lr_scheduler.PolynomialLR(o, 20, 2.0)),
         ("OneCycleLR", {}, lambda o: lr_scheduler.OneCycleLR(o, 0.5, total_steps=24)),
         ("CyclicLR", {"max_lr": 2, "cycles": 3}, lambda o: lr_scheduler.CyclicLR(o, 0.5, 2, 4)),
@@ -154,11 +190,12 @@ def test_a_chained_warmup_never_reaches_the_rate_that_a_sequential_one_does():
     factor=st.floats(0.05, 0.95),
     patience=st.integers(0, 5),
     cooldown=st.integers(0, 3),
+    mode=st.sampled_from(["min", "max"]),
 )
 def test_plateau_trace_is_what_torch_does_with_the_same_metrics(
-    metrics, factor, patience, cooldown
+    metrics, factor, patience, cooldown, mode
 ):
-    params = {"factor": factor, "patience": patience, "cooldown": cooldown}
+    params = {"factor": factor, "patience": patience, "cooldown": cooldown, "mode": mode}
     optimizer = SGD(one_weight(), lr=1.0)
     scheduler = ReduceLROnPlateau(optimizer, **params)
     applied = []
@@ -175,6 +212,13 @@ def test_plateau_trace_is_what_torch_does_with_the_same_metrics(
 def test_plateau_with_patience_2_acts_on_the_third_bad_epoch():
     traced = trace_lr("ReduceLROnPlateau", base_lr=1.0, steps=6, metrics=[1.0] * 6, patience=2)
     assert traced.round(6).tolist() == [1, 1, 1, 1, 0.1, 0.1]  # the first epoch is the best one
+
+
+def test_plateau_told_an_accuracy_that_rises_leaves_the_rate_alone():
+    accuracy = [0.877, 0.887, 0.909, 0.914, 0.957]
+    options = {"base_lr": 0.05, "steps": 5, "patience": 1, "metrics": accuracy}
+    assert trace_lr("ReduceLROnPlateau", mode="max", **options).tolist() == [0.05] * 5
+    assert trace_lr("ReduceLROnPlateau", **options).round(4).tolist() == [0.05] * 3 + [0.005] * 2
 
 
 def test_the_tutorials_promise():
@@ -204,10 +248,11 @@ def test_each_row_is_complete(row):
     assert row.step_every in ("epoch", "batch")
     assert not set(", ") & set(row.name)  # a label may go on after them
     for param in row.params:
-        assert param.low <= param.default <= param.high
         assert param.help
-        for value in (param.low, param.default, param.high):
-            assert param.check(value) == value
+        assert param.check(param.default) == param.default
+        if isinstance(param, Param):
+            assert param.low <= param.default <= param.high
+            assert [param.check(end) for end in (param.low, param.high)] == [param.low, param.high]
 
 
 def test_params_left_out_take_their_defaults():
@@ -247,6 +292,11 @@ BAD = [
         {"metrics": [1] * 4, "factor": 1.0},
         "factor must be a positive number below 1, got 1.0.",
     ),
+    (
+        "ReduceLROnPlateau",
+        {"metrics": [1] * 4, "mode": "maximum"},
+        "mode must be one of ('min', 'max'), got 'maximum'.",
+    ),
     ("CosineAnnealingWarmRestarts", {"T_0": 0}, "T_0 must be a positive integer, got 0."),
     ("CosineAnnealingWarmRestarts", {"T_mult": 1.5}, "T_mult must be a positive integer, got 1.5."),
     ("OneCycleLR", {"pct_start": 1.0}, "pct_start must be a positive number below 1, got 1.0."),
@@ -255,8 +305,8 @@ BAD = [
     ("REX", {"beta": 1.0}, "beta must be a non-negative number below 1, got 1.0."),
     (
         "MultiStepLR",
-        {"milestone_1": 8, "milestone_2": 8},
-        "milestone_2 must come after milestone_1 (8), got 8: torch wants milestones in",
+        {"milestones": (9, 8)},
+        "milestones must be positive integers in rising order, like (10, 15), got (9, 8).",
     ),
     ("CosineAnnealingLR", {"eta_min": 0.2}, "eta_min must be at most base_lr (0.1), got 0.2: the"),
     ("CyclicLR", {"max_lr": 0.05}, "max_lr must be at least base_lr (0.1), got 0.05: the rate"),

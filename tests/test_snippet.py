@@ -1,15 +1,23 @@
 import contextlib
 import io
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from any_setting import draw_params
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
+from torch.optim import lr_scheduler
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from lrsched_kit import (
     SCHEDULES,
+    Dataset,
+    Param,
+    Schedule,
     SimpleNet,
     make_optimizer,
     seeded,
@@ -88,3 +96,123 @@ def test_the_constant_rate_needs_no_scheduler():
     script = script_of("Constant", {}, base_lr=0.05, epochs=3)
     assert "scheduler" not in script
     assert applied_by(script) == [0.05] * 12
+
+
+# What is the reader's own
+
+
+def halving(optimizer, *, every):
+    """A scheduler of the reader's own that needs nothing but torch."""
+    return torch.optim.lr_scheduler.StepLR(optimizer, every, np.float64(0.5).item())
+
+
+class OwnScheduler(lr_scheduler.StepLR):
+    pass
+
+
+HELPERS = {"every": 2}
+
+
+def with_a_helper(optimizer):
+    return lr_scheduler.StepLR(optimizer, HELPERS["every"])
+
+
+def data(optimizer):  # a name that the script uses for something else
+    return lr_scheduler.StepLR(optimizer, 2)
+
+
+def closure(every):
+    def around(optimizer):
+        return lr_scheduler.StepLR(optimizer, every)
+
+    return around
+
+
+def own_row(make, *params):
+    facts = {"formula": "", "form": lambda t, **_: 1.0, "when": "", "family": "steps", "source": ""}
+    return Schedule(name="Mine", make=make, params=params, **facts)
+
+
+def script_of_own(make, *params, **options):
+    given = {"data": TOY, "make_model": SimpleNet, "base_lr": 0.05, "epochs": 4}
+    return training_script(own_row(make, *params), {}, **given | options)
+
+
+EVERY = Param("every", 2, 1, 9, integer=True)
+
+
+def test_an_own_function_comes_along_with_the_imports_that_it_needs():
+    script = script_of_own(halving, EVERY, batch_size=32, optimizer="sgd")
+    assert script.startswith("import numpy as np\nimport torch\n\nfrom lrsched_kit import ")
+    assert "def halving(optimizer, *, every):" in script
+    assert applied_by(script) == [0.05, 0.05, 0.025, 0.025]
+
+
+def test_a_class_of_torch_is_named_by_its_path():
+    script = script_of_own(lr_scheduler.StepLR, Param("step_size", 2, 1, 9, integer=True))
+    assert "scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=2)\n" in script
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda optimizer: lr_scheduler.StepLR(optimizer, 2), "make_scheduler"),
+        (partial(lr_scheduler.StepLR, step_size=2), "make_scheduler"),
+        (data, "make_scheduler"),
+        (closure(2), "around"),
+        (with_a_helper, "with_a_helper"),
+        (OwnScheduler, "OwnScheduler"),
+    ],
+)
+def test_what_would_not_run_alone_is_named_and_left_to_the_reader(make, name):
+    script = script_of_own(make)
+    assert f"# {name} makes your own scheduler: put its definition here.\n" in script
+    assert f"scheduler = {name}(optimizer)\n" in script
+    assert "def " not in script
+
+
+def test_an_own_data_set_is_not_imported_from_the_kit():
+    script = script_of("Constant", {}, base_lr=0.05, epochs=1, data=replace(TOY, source="mine()"))
+    assert "\nfrom lrsched_kit import SimpleNet\n" in script
+    assert "\ndata = mine()  # your own data set: put what makes it above\n" in script
+
+
+class Weighted(Dataset):
+    """A data set whose loss is its own."""
+
+    @property
+    def loss_fn(self):
+        return nn.CrossEntropyLoss(torch.tensor([1.0, 3.0]))
+
+
+def test_an_own_loss_is_taken_from_the_data():
+    parts = torch.zeros(4, 2), torch.tensor([0, 1, 0, 1])
+    mine = Weighted("mine", *parts, *parts, source="mine()")
+    script = script_of("Constant", {}, base_lr=0.05, epochs=1, data=mine)
+    assert "\nloss_fn = data.loss_fn\n" in script
+
+
+def test_a_kits_data_set_that_was_given_a_loss_is_not_called_the_kits():
+    mine = Weighted(**vars(TOY))
+    script = script_of("Constant", {}, base_lr=0.05, epochs=1, data=mine)
+    assert "\ndata = ...  # your own data set\n" in script
+
+
+def test_the_validation_of_an_own_model_switches_batch_norm_and_dropout():
+    def own_net():
+        return nn.Sequential(nn.Linear(10, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+
+    script = script_of("Constant", {}, base_lr=0.05, epochs=3, make_model=own_net)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(script, {"own_net": own_net})
+    model = seeded(own_net, 0)
+    optimizer = make_optimizer("sgd", model.parameters(), 0.05)
+    history = train(model, TOY, optimizer, epochs=3, batch_size=BATCH)
+    losses = [float(line.split()[-1]) for line in printed.getvalue().splitlines()]
+    assert losses == pytest.approx(history.val_loss, abs=1e-4)
+
+
+def test_params_that_are_no_such_are_refused_and_not_printed():
+    with pytest.raises(ValueError, match="gamma must be a positive number, got 'half'"):
+        script_of("StepLR", {"gamma": "half"}, base_lr=0.05, epochs=3)

@@ -1,9 +1,11 @@
+import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from lrsched_kit import SweepLab, sweep
+from lrsched_kit import History, SweepLab, sweep
 from lrsched_kit.labs import sweep_work
 
 GRID = {"gamma": [0.1, 0.5, 0.9], "step_size": [1, 2]}
@@ -110,7 +112,28 @@ def test_a_cell_that_diverges_is_told_in_words():
 def test_the_words_say_how_many_cells_are_as_good_as_the_best(lab):
     line = lab.summary.splitlines()[1]
     assert line.startswith("Lowest of 6 cells: ")
-    assert "less than two standard errors above it" in line
+    assert re.search(r"with 2 seeds, \d of the 5 others cannot be told apart from it\.$", line)
+
+
+def test_four_seeds_cannot_tell_what_twelve_can():
+    """Losses whose gaps are three standard errors each, drawn up by hand."""
+
+    def summary_of(seeds):
+        noise = np.resize([-1.0, 1.0], seeds)
+        noise /= noise.std(ddof=1) / np.sqrt(seeds)
+        losses = {(0, 0): np.ones(seeds), (0, 1): 4 + noise, (1, 0): 4 + noise, (1, 1): 4 + noise}
+        lab = SweepLab("StepLR", {"gamma": [0.1, 0.5], "step_size": [1, 2]}, epochs=1, seeds=seeds)
+        assert lab.wait(60)
+        histories = {
+            cell: [replace(History.empty(1, 1), val_loss=np.array([loss])) for loss in row]
+            for cell, row in losses.items()
+        }
+        lab._work.sweep = replace(lab.sweep, histories=histories)
+        lab.close()
+        return lab._work._best_line()
+
+    assert "with 4 seeds, 3 of the 3 others cannot be told apart" in summary_of(4)
+    assert "with 12 seeds, 0 of the 3 others cannot be told apart" in summary_of(12)
 
 
 @pytest.mark.parametrize("name", ["CosineAnnealingLR", "ReduceLROnPlateau", "MultiStepLR", "WSD"])
@@ -122,13 +145,13 @@ def test_a_schedule_has_a_map_without_being_told_a_grid(name):
 
 
 def test_a_cell_whose_values_do_not_go_together_is_left_out_and_told_in_words():
-    lab = SweepLab("MultiStepLR", {"milestone_1": [1, 3], "milestone_2": [2, 4]}, **QUICK)
+    lab = SweepLab("CosineAnnealingLR", {"base_lr": [0.1, 0.3], "eta_min": [0.05, 0.2]}, **QUICK)
     assert lab.wait(60)
-    assert lab.sweep.finished.tolist() == [[True, True], [False, True]]
-    lab.controls["milestone_1"].value = 3
-    lab.controls["milestone_2"].value = 2
+    assert lab.sweep.finished.tolist() == [[True, False], [True, True]]
+    lab.controls["base_lr"].value = 0.1
+    lab.controls["eta_min"].value = 0.2
     assert lab.wait(60)
-    assert lab.summary.startswith("Not trained: milestone")
+    assert lab.summary.startswith("Not trained: eta_min must be at most base_lr (0.1), got 0.2")
     lab.close()
 
 
@@ -162,12 +185,12 @@ def test_a_length_that_is_left_out_is_that_of_the_run_as_in_sweep():
 
 
 def test_values_that_no_cell_can_have_end_the_training_that_runs():
-    grid = {"milestone_1": [3, 4, 5, 6], "gamma": [0.1, 0.2, 0.5]}
-    lab = SweepLab("MultiStepLR", grid, milestone_2=10, epochs=40, seeds=5)
+    grid = {"base_lr": [0.03, 0.05, 0.1, 0.2], "gamma": [0.1, 0.2, 0.5]}
+    lab = SweepLab("MultiStepLR", grid, milestones=(10, 20, 30), epochs=40, seeds=5)
     while lab.controls["run"].description != "Stop":
         time.sleep(0.001)
-    lab.controls["milestone_2"].value = 1
+    lab.controls["milestones"].value = "20, 10"
     assert lab.wait(60)
-    assert lab.summary.startswith("Not trained: milestone_2 must come after milestone_1")
+    assert lab.summary.startswith("Not trained: milestones must be positive integers in rising")
     assert lab.controls["run"].description == "Run"
     lab.close()

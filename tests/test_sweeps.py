@@ -1,6 +1,7 @@
 import os
 import signal
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from distributed import Client, LocalCluster
 
-from lrsched_kit import MLP, Run, Sweep, compare, load_digits, sweep, train_many
+from lrsched_kit import MLP, Run, Sweep, compare, get_schedule, load_digits, sweep, train_many
 from lrsched_kit.experiments import slices
 
 GRID = {"gamma": [0.1, 0.5], "step_size": [1, 2, 3]}
@@ -115,12 +116,36 @@ def test_the_nearest_cell_is_nearest_by_ratio_and_both_parameters_are_wanted():
         ({"gamma": [0.5, 0.1], "step_size": [1]}, "grid['gamma'] must rise from value to value"),
         ({"gamma": [0.1], "step_size": [0]}, "step_size must be a positive integer, got 0."),
         ({"gamma": [0.1], "base_lr": [-1]}, "base_lr must be a positive number, got -1."),
+        ({"gamma": 0.1, "step_size": [1]}, "grid['gamma'] must hold numbers, at least one"),
     ],
 )
 def test_a_bad_grid_is_refused(grid, message):
     with pytest.raises(ValueError) as error:
         sweep("StepLR", grid, **QUICK)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("fixed", [{"gamma": 0.9}, {"step_size": 2}, {"base_lr": 0.1}])
+def test_a_parameter_cannot_be_in_the_grid_and_fixed(fixed):
+    (name,) = fixed
+    grid = {"gamma": [0.1], "base_lr": [0.1]} if name == "base_lr" else GRID
+    with pytest.raises(ValueError, match=f"^{name} must be in the grid or fixed, not both"):
+        sweep("StepLR", grid, **fixed, **QUICK)
+
+
+def test_what_is_no_number_cannot_be_in_a_grid_but_it_can_be_fixed():
+    with pytest.raises(ValueError, match="grid must name parameters that are numbers, got 'mile"):
+        sweep("MultiStepLR", {"milestones": [(1, 2)], "gamma": [0.5]}, **QUICK)
+    grid = {"gamma": [0.1, 0.5], "base_lr": [0.1]}
+    result = sweep("MultiStepLR", grid, milestones=(1,), **QUICK)
+    assert result.histories[1, 0][0].epoch_lr.tolist() == [0.1, 0.05]
+
+
+def test_a_row_of_ones_own_is_swept_as_one_of_the_kit():
+    mine = replace(get_schedule("StepLR"), name="Mine")
+    result, expected = (sweep(row, GRID, **QUICK) for row in (mine, "StepLR"))
+    assert result.schedule == "Mine"
+    assert result.losses.tolist() == expected.losses.tolist()
 
 
 # Interrupted

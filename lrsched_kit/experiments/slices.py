@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -19,7 +18,8 @@ from torch import nn
 
 from ..data import Dataset
 from ..fleet import Fleet, Run
-from ..schedules import get_schedule
+from ..optimizers import Maker
+from ..schedules import Schedule, get_schedule
 from ..training import History
 
 # Larger slices are hardly faster; several processes want more of them to share.
@@ -52,7 +52,7 @@ class Job:
         Raises:
             ValueError: as `train_many`.
         """
-        return Fleet(partial(_model_in, self.dtype, self.make_model), self.data.to(self.dtype))
+        return Fleet(self.make_model, self.data, dtype=self.dtype)
 
     def train(self, runs: Sequence[Run]) -> list[History] | Exception:
         """Train some runs, on whichever process; an error is returned, not raised.
@@ -65,13 +65,44 @@ class Job:
             return error
 
 
-def complete(schedule: str, params: Mapping[str, float], epochs: int) -> dict[str, float]:
+def complete(schedule: str | Schedule, params: Mapping[str, Any], epochs: int) -> dict[str, Any]:
     """Return all params of a schedule; a horizon left out is the length of the run."""
     return get_schedule(schedule).complete(params, horizon=epochs)
 
 
-def _model_in(dtype: torch.dtype, make_model: Callable[[], nn.Module]) -> nn.Module:
-    return make_model().to(dtype)
+def one_optimizer(optimizer: str | None, make_optimizer: Maker | None) -> str | Maker:
+    """Return which of the two is given, "momentum" if neither is.
+
+    >>> one_optimizer("adam", None), one_optimizer(None, None)
+    ('adam', 'momentum')
+    """
+    if optimizer is not None and make_optimizer is not None:
+        raise ValueError(
+            f"optimizer must be left out where make_optimizer is given, got {optimizer!r}."
+        )
+    if make_optimizer is not None and not callable(make_optimizer):
+        raise ValueError(f"make_optimizer must be a function of the model, got {make_optimizer!r}.")
+    return make_optimizer or optimizer or "momentum"
+
+
+def make_run(
+    schedule: str | Schedule,
+    params: Mapping[str, Any],
+    base_lr: float,
+    optimizer: str | Maker,
+    seed: int,
+    metric: str,
+    better: str,
+) -> Run:
+    """Make a run that steps as practice has it; a plateau is told the metric if its mode fits.
+
+    Args:
+        metric: what the experiment follows.
+        better: "min" or "max", which value of it is better.
+    """
+    told = metric if params.get("mode") == better else None
+    unit = get_schedule(schedule).step_every
+    return Run(schedule, params, base_lr, optimizer, seed, unit, told)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -105,7 +136,10 @@ def train_parts(
     everything = [run for part in parts for run in part]
     fleet.check(everything, epochs=job.epochs, batch_size=job.batch_size)
     total = sum(map(len, parts))
-    count = math.ceil(total / (_RUNS_HERE if executor is None else _RUNS_THERE))
+    at_once = _RUNS_HERE if executor is None else _RUNS_THERE
+    if fleet.why_alone(everything[0]):  # nothing is gained by training them together
+        at_once = len(parts[0])
+    count = math.ceil(total / at_once)
     slices = [places.tolist() for places in np.array_split(range(len(parts)), count) if len(places)]
     finished: dict[int, list[History]] = {}
     reason = ""

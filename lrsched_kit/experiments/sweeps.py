@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from torch import nn
 
-from ..data import Dataset, load_digits
+from ..data import Dataset, check_metric, load_digits
 from ..fleet import Run
 from ..heatmap import plot_heat_map
 from ..models import MLP
-from ..schedules import check_number, get_schedule, nearest
+from ..optimizers import Maker, Unless
+from ..schedules import Param, Schedule, check_number, get_schedule, nearest
 from ..stats import mean_and_error
 from ..training import History
 from ..words import WORDS
-from .slices import Job, complete, train_parts
+from .slices import Job, complete, make_run, one_optimizer, train_parts
 
 Cell = tuple[int, int]  # places in the two lists of values
 
@@ -31,11 +33,13 @@ class Sweep:
     """The final losses of one schedule over a grid of two parameters.
 
     Attributes:
-        schedule: a name in `SCHEDULES`.
+        schedule: the name of its row.
         grid: the two parameters -> their values; the first counts rows, the second columns.
         seeds: how many runs a cell has.
         histories: cell -> one `History` per seed; a cell that is missing has none.
         missing: why cells are missing, or nothing.
+        metric: what the cells are compared by: "loss", the validation loss, or a metric.
+        higher: whether a higher value of it is better.
     """
 
     schedule: str
@@ -43,6 +47,8 @@ class Sweep:
     seeds: int
     histories: Mapping[Cell, list[History]] = field(default_factory=dict)
     missing: str = ""
+    metric: str = "loss"
+    higher: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -53,10 +59,18 @@ class Sweep:
     @property
     def losses(self) -> np.ndarray:
         """Shape ``(rows, columns, seeds)``: final validation losses; NaN: diverged, or missing."""
-        losses = np.full((*self.shape, self.seeds), np.nan)
+        return self._finals_of("loss")
+
+    @property
+    def finals(self) -> np.ndarray:
+        """The same of what the cells are compared by."""
+        return self._finals_of(self.metric)
+
+    def _finals_of(self, metric: str) -> np.ndarray:
+        found = np.full((*self.shape, self.seeds), np.nan)
         for cell, runs in self.histories.items():
-            losses[cell] = [run.val_loss[-1] for run in runs]
-        return losses
+            found[cell] = [run.of(metric)[-1] for run in runs]
+        return found
 
     @property
     def finished(self) -> np.ndarray:
@@ -69,20 +83,21 @@ class Sweep:
     @property
     def mean(self) -> np.ndarray:
         """Shape ``(rows, columns)``: mean over the seeds; NaN where any of them diverged."""
-        return mean_and_error(np.moveaxis(self.losses, 2, 0))[0]
+        return mean_and_error(np.moveaxis(self.finals, 2, 0))[0]
 
     @property
     def error(self) -> np.ndarray:
         """Shape ``(rows, columns)``: standard error of that mean; NaN for a single seed."""
-        return mean_and_error(np.moveaxis(self.losses, 2, 0))[1]
+        return mean_and_error(np.moveaxis(self.finals, 2, 0))[1]
 
     @property
     def best_cell(self) -> Cell | None:
-        """The cell with the lowest mean, or None if no cell has one."""
+        """The cell with the best mean, or None if no cell has one."""
         mean = self.mean
         if not np.isfinite(mean).any():
             return None
-        row, column = np.unravel_index(np.nanargmin(mean), mean.shape)
+        best = np.nanargmax(mean) if self.higher else np.nanargmin(mean)
+        row, column = np.unravel_index(best, mean.shape)
         return int(row), int(column)
 
     @property
@@ -135,7 +150,8 @@ class Sweep:
             finished=self.finished,
             best=self.best_cell,
             marked=None if marked is None else self.nearest(marked),
-            label=WORDS["mean_final_loss"],
+            label=f"mean final validation {self.metric}",
+            higher=self.higher,
         )
 
     def nearest(self, setting: Mapping[str, float]) -> Cell:
@@ -159,21 +175,24 @@ def _nearest(values: Sequence[float], target: float) -> int:
 
 
 def sweep(
-    schedule: str,
+    schedule: str | Schedule,
     grid: Mapping[str, Sequence[float]],
     *,
     seeds: int = 1,
     executor: Executor | None = None,
     epochs: int = 12,
-    base_lr: float = 0.1,
+    base_lr: float | None = None,
     data: Dataset | None = None,
     make_model: Callable[[], nn.Module] = MLP,
-    optimizer: str = "momentum",
+    optimizer: str | None = None,
+    make_optimizer: Maker | None = None,
     batch_size: int = 16,
+    metric: str = "loss",
+    mode: str | None = None,
     first_seed: int = 0,
     dtype: torch.dtype = torch.float64,
     progress: bool = True,
-    **params: float,
+    **params: Any,
 ) -> Sweep:
     """Train a schedule at every point of a grid of two parameters.
 
@@ -187,8 +206,8 @@ def sweep(
         executor: any `concurrent.futures.Executor`, to train on other processes, or on other
             machines with that of a `dask.distributed.Client`. What it is given must be picklable:
             ``make_model`` a class or a function of a module. None: here.
-        epochs, base_lr, data, make_model, optimizer, batch_size: as in `train_many`; data
-            defaults to `load_digits()`.
+        epochs, base_lr, data, make_model, optimizer, make_optimizer, batch_size: as in `compare`.
+        metric, mode: what the cells are compared by, as in `compare`.
         dtype: of the arithmetic; double precision keeps printed digits the same everywhere.
         progress: whether work of more than a second shows a progress bar.
         **params: the schedule's other parameters; a length of the run that is left out, such as
@@ -213,24 +232,45 @@ def sweep(
     first_seed = int(check_number("first_seed", first_seed, must_be="non-negative", integer=True))
     checked = check_grid(schedule, grid)
     cells = list(product(*(range(len(values)) for values in checked.values())))
-    fixed = {"base_lr": check_number("base_lr", base_lr), **params}
+    data = load_digits() if data is None else data
+    better = check_metric(data, metric, mode)
+    fixed = _fixed(checked, base_lr, params)
     parts = [
         cell_runs(
             schedule,
             fixed | dict(zip(checked, values, strict=True)),
             epochs=epochs,
-            optimizer=optimizer,
+            optimizer=one_optimizer(optimizer, make_optimizer),
             seeds=range(first_seed, first_seed + seeds),
+            metric=metric,
+            better=better,
         )
         for values in product(*checked.values())
     ]
-    job = Job(make_model, load_digits() if data is None else data, epochs, batch_size, dtype)
+    job = Job(make_model, data, epochs, batch_size, dtype)
     found, missing = train_parts(job, parts, executor=executor, progress=progress)
     histories = {cells[place]: runs for place, runs in sorted(found.items())}
-    return Sweep(schedule, checked, seeds, histories, missing)
+    return Sweep(get_schedule(schedule).name, checked, seeds, histories, missing, metric, better == "max")
 
 
-def check_grid(schedule: str, grid: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:
+def _fixed(
+    grid: Collection[str], base_lr: float | None, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what all cells share, ``base_lr`` included; what the grid varies cannot be."""
+    given = {**({} if base_lr is None else {"base_lr": base_lr}), **params}
+    for name in given:
+        if name in grid:
+            raise ValueError(
+                f"{name} must be in the grid or fixed, not both, got {name}={given[name]!r} "
+                "and a grid of it."
+            )
+    rate = Unless(0.1) if base_lr is None else check_number("base_lr", base_lr)
+    return {**given, "base_lr": rate}
+
+
+def check_grid(
+    schedule: str | Schedule, grid: Mapping[str, Sequence[float]]
+) -> dict[str, tuple[float, ...]]:
     """Return a grid as plain numbers, or say what is wrong with it.
 
     >>> check_grid("StepLR", {"gamma": [0.1, 0.5], "step_size": [2.0, 4]})
@@ -240,19 +280,26 @@ def check_grid(schedule: str, grid: Mapping[str, Sequence[float]]) -> dict[str, 
     ...
     ValueError: grid must name two parameters, got 1: gamma.
     """
+    row = get_schedule(schedule)
     knobs = {"base_lr": partial(check_number, "base_lr")}
-    knobs |= {param.name: param.check for param in get_schedule(schedule).params}
+    knobs |= {param.name: param.check for param in row.params if isinstance(param, Param)}
     if len(grid) != 2:
         raise ValueError(
             f"grid must name two parameters, got {len(grid)}: {', '.join(map(str, grid))}."
         )
     for name, values in grid.items():
+        if name in {param.name for param in row.params} - knobs.keys():
+            raise ValueError(
+                f"grid must name parameters that are numbers, got {name!r}; "
+                f"there are {', '.join(knobs)}."
+            )
         if name not in knobs:
             raise ValueError(
-                f"grid must name parameters of {schedule}{nearest(str(name), knobs)}, "
+                f"grid must name parameters of {row.name}{nearest(str(name), knobs)}, "
                 f"got {name!r}; there are {', '.join(knobs)}."
             )
-        if isinstance(values, str) or not len(values):
+        listed = isinstance(values, Sequence | np.ndarray) and not isinstance(values, str)
+        if not listed or not len(values):
             raise ValueError(f"grid[{name!r}] must hold numbers, at least one, got {values!r}.")
     checked = {name: tuple(map(knobs[name], values)) for name, values in grid.items()}
     for name, values in checked.items():
@@ -262,15 +309,19 @@ def check_grid(schedule: str, grid: Mapping[str, Sequence[float]]) -> dict[str, 
 
 
 def cell_runs(
-    schedule: str,
-    setting: Mapping[str, float],
+    schedule: str | Schedule,
+    setting: Mapping[str, Any],
     *,
     epochs: int,
-    optimizer: str,
+    optimizer: str | Maker,
     seeds: Sequence[int],
+    metric: str = "loss",
+    better: str = "min",
 ) -> list[Run]:
     """Return the runs of one cell; ``setting`` holds ``base_lr`` and params of the schedule."""
     params = dict(setting)
-    base_lr, unit = params.pop("base_lr"), get_schedule(schedule).step_every
+    base_lr = params.pop("base_lr")
     params = complete(schedule, params, epochs)
-    return [Run(schedule, params, base_lr, optimizer, seed, unit) for seed in seeds]
+    return [
+        make_run(schedule, params, base_lr, optimizer, seed, metric, better) for seed in seeds
+    ]

@@ -1,30 +1,65 @@
-"""The controls of a lab: a slider for each `Param`, and the row of buttons."""
+"""The controls of a lab: a slider, menu or text box for each param, and the row of buttons."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
 import ipywidgets as widgets
+from traitlets import CUnicode, validate
 
 from ..live import WIDTH
-from ..schedules import Param
+from ..params import Choice, Knob, Steps
 from ..words import WORDS
 
 _TOGGLES = ("log", "code")
 DIGITS = 3  # read-outs show so many significant digits, and labs train with just those
 
 
-def make_slider(param: Param, value: float) -> widgets.Widget:
-    """Make the slider of one parameter; a start value beyond its ends widens it."""
+class StepsBox(widgets.Text):
+    """A text box for steps of a run; it takes a tuple as well as text.
+
+    >>> box = StepsBox(value=(30, 60, 80))
+    >>> box.value, read(box, ())
+    ('30, 60, 80', (30, 60, 80))
+    """
+
+    value = CUnicode(help="the steps, with commas between them").tag(sync=True)
+
+    @validate("value")
+    def _plain(self, proposal: dict[str, str]) -> str:
+        return proposal["value"].strip("()[], ")
+
+    @property
+    def steps(self) -> tuple[int, ...] | str:
+        """The steps, or the text if it is none: `Steps.check` refuses that in words."""
+        try:
+            return tuple(int(word) for word in re.split(r"[\s,;]+", self.value) if word)
+        except ValueError:
+            return self.value
+
+
+def make_slider(param: Knob, value: Any) -> widgets.Widget:
+    """Make the control of one parameter; a start value beyond a slider's ends widens it.
+
+    A choice is a menu. Two steps of a run are the two ends of a slider, of another number of
+    them one reads and writes a list.
+    """
     common = {
         "description": param.name,
         "tooltip": param.help,
         "style": {"description_width": f"{max(76, 7 * len(param.name))}px"},
         "layout": widgets.Layout(width="auto", min_width="0"),
     }
+    if isinstance(param, Choice):
+        return widgets.Dropdown(options=param.options, value=value, **common)
+    if isinstance(param, Steps):
+        if len(value) != 2:
+            return StepsBox(value=value, continuous_update=False, **common)
+        return widgets.IntRangeSlider(value=value, min=1, max=max(param.high, *value), **common)
     low, high = min(param.low, value), max(param.high, value)
     if param.integer:
         return widgets.IntSlider(value=int(value), min=int(low), max=int(high), **common)
@@ -57,6 +92,8 @@ def read(control: widgets.Widget, start: Any) -> Any:
 
     Where it stands at its start, that is returned to all its digits.
     """
+    if isinstance(control, StepsBox):
+        return control.steps
     value = control.value
     if not isinstance(value, float):
         return value

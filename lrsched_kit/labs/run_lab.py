@@ -11,6 +11,7 @@ import ipywidgets as widgets
 from ..rows import Schedule
 from ..snippet import training_script
 from ..training import History
+from ..words import WORDS
 from .schedule_work import LabRequest, LabWork, Setting
 from .subjects import TrainingLab
 
@@ -70,4 +71,8 @@ class RunLab(TrainingLab[LabRequest]):
 
     def _refresh_code(self) -> None:
         if self.controls["code"].value:
-            self._code.value = f"<pre style='line-height:1.35'>{html.escape(self.code)}</pre>"
+            try:
+                code = self.code
+            except ValueError as error:  # the words under the picture say so too
+                code = f"# {WORDS['refused'].format(error=error)}"
+            self._code.value = f"<pre style='line-height:1.35'>{html.escape(code)}</pre>"

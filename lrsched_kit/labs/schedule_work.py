@@ -241,10 +241,16 @@ class LabWork(Work[LabRequest]):
     def _differences(self, pin: LabResult) -> str:
         values = {**vars(pin.setting), **pin.setting.params}
         del values["params"]
-        changed = {key: value for key, value in values.items() if value != self._start[key]}
         changed = [
-            value if isinstance(value, str) else f"{key} {value:g}"
-            for key, value in changed.items()
+            _in_words(key, value) for key, value in values.items() if value != self._start[key]
         ]
         more = "…" if len(changed) > 2 else ""  # the legend has room for two
         return ", ".join(changed[:2]) + more or WORDS["as_started"]
+
+
+def _in_words(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value  # of a menu, which says what it is
+    if isinstance(value, tuple):
+        value = ", ".join(map(str, value)) or WORDS["no_pick"]
+    return f"{name} {value if isinstance(value, str) else format(value, 'g')}"

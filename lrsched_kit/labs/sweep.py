@@ -137,7 +137,7 @@ def default_grid(name: str, epochs: int) -> dict[str, list[float]]:
     >>> default_grid("StepLR", 12)["step_size"]
     [1, 3, 4, 6, 7, 9, 10, 12]
     """
-    params = get_schedule(name).params
+    params = [param for param in get_schedule(name).params if isinstance(param, Param)]
     pair = params[:2] if len(params) > 1 else (BASE_LR, *params)
     if len(pair) < 2:
         raise ValueError(f"grid must be given for {name}, which has no parameters of its own.")

@@ -12,7 +12,7 @@ from ..experiments import Sweep
 from ..experiments.sweeps import Cell, cell_runs
 from ..fleet import Run
 from ..schedules import Schedule, trace_lr
-from ..stats import paired, with_error
+from ..stats import paired, t_quantile, with_error
 from ..style import STYLES
 from ..training import History
 from ..words import WORDS
@@ -23,7 +23,7 @@ from .subjects import Subject
 from .sweep_picture import SweepPicture
 
 RUNS_AT_ONCE = 32  # a slice takes some tenths of a second, and then the map shows it
-LUCK = 2  # standard errors; see `stats`
+LUCK = 0.05  # how often luck alone may set any of the other cells apart from the lowest
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,12 @@ class SweepWork(Work[SweepRequest]):
         line = WORDS["best_line"].format(cell=self._cell_words(best), cells=sweep.finished.sum())
         if sweep.seeds > 1:
             losses = sweep.losses
-            gaps = [paired(losses[best], losses[cell]) for cell in sweep.histories if cell != best]
-            close = sum(gap.gap < LUCK * gap.error for gap in gaps)
-            line += " " + WORDS["luck_line"].format(close=close)
+            others = [cell for cell in sweep.histories if cell != best]
+            # The lowest was chosen among them: the more there are, the farther luck reaches.
+            far = t_quantile(1 - LUCK / max(1, len(others)), sweep.seeds - 1)
+            whole = [cell for cell in others if np.isfinite(sweep.mean[cell])]
+            gaps = [paired(losses[best], losses[cell]) for cell in whole]
+            close = sum(gap.gap <= far * gap.error for gap in gaps)
+            facts = {"close": close, "others": len(others), "seeds": sweep.seeds}
+            line += " " + WORDS["luck_line"].format(**facts)
         return line

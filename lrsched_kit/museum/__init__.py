@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ..params import nearest
+from ..params import Choice, nearest
 from .binding import EXHIBITS as BINDING
 from .comparing import EXHIBITS as COMPARING
 from .composition import EXHIBITS as COMPOSITION
 from .counting import EXHIBITS as COUNTING
-from .exhibit import HEADER, Choice, Code, Exhibit, Showing
+from .exhibit import HEADER, Code, Exhibit, Showing
 from .horizon import EXHIBITS as HORIZON
 from .picture import ExhibitAxes, plot_exhibit
 from .resuming import EXHIBITS as RESUMING

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.optim import SGD, lr_scheduler
 
-from ..params import Param
-from .exhibit import PAGE, Choice, Exhibit
+from ..params import Choice, Param
+from .exhibit import PAGE, Exhibit
 
 
 def stale_optimizer_wrong(schedule: str = "StepLR", epochs: int = 20) -> Iterator[float]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..params import Param, nearest
+from ..params import Choice, Param, nearest
 from ..words import WORDS
 
 HEADER = """\
@@ -28,32 +28,6 @@ PAGE = "https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.
 
 # Filters of warnings belong to the whole process: two labs must not change them at once.
 _listening = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A knob with a few named settings.
-
-    Attributes:
-        name: the argument of the exhibit's functions.
-        options: what it may be; the first is the default.
-        help: one line for a tooltip.
-    """
-
-    name: str
-    options: tuple[str, ...]
-    help: str = ""
-
-    @property
-    def default(self) -> str:
-        """The first option."""
-        return self.options[0]
-
-    def check(self, value: object) -> str:
-        """Return ``value`` if it is one of the options, or raise a ValueError."""
-        if value not in self.options:
-            raise ValueError(f"{self.name} must be one of {self.options}, got {value!r}.")
-        return str(value)
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,8 +8,8 @@ from math import cos, pi
 import torch
 from torch.optim import SGD, lr_scheduler
 
-from ..params import Param
-from .exhibit import PAGE, Choice, Exhibit
+from ..params import Choice, Param
+from .exhibit import PAGE, Exhibit
 
 
 def resume_order_wrong(schedule: str = "LinearLR", stop: int = 8) -> Iterator[float]:
