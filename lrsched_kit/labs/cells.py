@@ -51,15 +51,18 @@ def close_earlier_labs(lab: Closable) -> None:
 
 def in_front_end() -> bool:
     """Whether somebody looks on: front ends name the cell that they run, programs do not."""
-    return "cellId" in _request().get("metadata", {})
+    return _cell_id(_request()) is not None
 
 
 def _running_cell() -> tuple[str | None, str]:
     """Return what names the cell that is being executed (or None), and this execution."""
     request = _request()
     code = request.get("content", {}).get("code")
-    cell = request.get("metadata", {}).get("cellId", code)
-    return cell, request.get("header", {}).get("msg_id", "")
+    return _cell_id(request) or code, request.get("header", {}).get("msg_id", "")
+
+
+def _cell_id(request: dict[str, Any]) -> str | None:
+    return request.get("metadata", {}).get("cellId")
 
 
 def _request() -> dict[str, Any]:

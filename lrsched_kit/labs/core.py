@@ -19,6 +19,7 @@ from .page import Page
 
 Request = TypeVar("Request")
 _PATIENCE = 2.0  # seconds that a lab may keep its cell from being done
+_END_WITHIN = 10.0  # seconds; what takes longer to stop closes its widgets by itself
 
 
 class Picture:
@@ -174,8 +175,8 @@ class Lab(Page, Generic[Request]):
         Where the thread hangs in a step of a reader's model, the widgets go when that ends.
         """
         if self.comm is not None:  # Widget.close() comes here a second time
-            # Not every lab shows the progress.
-            self._worker.close(lambda: self._close_widgets(self._work.progress))
+            progress = self._work.progress  # which not every lab shows
+            self._worker.close(lambda: self._close_widgets(progress), timeout=_END_WITHIN)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any] | None:
         """Add a picture for those who read the notebook without running it.
