@@ -1,5 +1,6 @@
 """Labs when things go wrong: Stop and moves at once, models that raise or hang, many threads."""
 
+import sys
 import threading
 
 import ipywidgets.widgets.widget as widget_module
@@ -70,22 +71,36 @@ def test_stop_and_a_move_at_once_leave_no_unfinished_cell_in_a_sweep(monkeypatch
     lab.close()
 
 
-def test_a_move_before_the_stopped_run_has_ended_is_trained_in_full(monkeypatch):
+def test_a_run_that_was_stopped_stays_so_while_a_move_is_on_its_way(monkeypatch):
+    on_its_way, go_on, movers = threading.Event(), threading.Event(), []
+
+    def slow_request(*, again):
+        on_its_way.set()
+        assert go_on.wait(60)
+        return request(again=again)
+
     def stopped_and_moved_on(fleet, *args, **options):
         monkeypatch.undo()
         lab.controls["run"].click()
         runs = fleet.train(*args, **options)
         assert np.isnan(runs[0].val_loss).all()
-        lab.controls["base_lr"].value = 0.02
+        monkeypatch.setattr(lab, "_request", slow_request)
+        movers.append(threading.Thread(target=setattr, args=(rate, "value", 0.02)))
+        movers[0].start()
+        assert on_its_way.wait(60)
         return runs
 
     lab = ScheduleLab("StepLR", epochs=4, **TINY)
     assert lab.wait(60)
-    before = lab.histories
+    before, rate, request = lab.histories, lab.controls["base_lr"], lab._request
     monkeypatch.setattr(Fleet, "train", stopped_and_moved_on)
-    lab.controls["base_lr"].value = 0.01
+    rate.value = 0.01
     assert lab.wait(60)
-    assert lab.histories is not before
+    assert "Stopped after epoch 0 of 4." in lab.summary
+    assert lab.histories == before
+    go_on.set()
+    movers[0].join()
+    assert lab.wait(60)
     assert [runs[0].lr[0] for runs in lab.histories.values()] == [0.02, 0.02]
     assert finite(lab.histories)
     lab.close()
@@ -213,6 +228,15 @@ def test_a_gallery_with_a_stuck_lab_goes_on_to_another_and_leaves_no_widget(monk
 # Many threads
 
 
+@pytest.fixture
+def hasty():
+    """Let threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
 def at_once(*jobs):
     """Run each on a thread of its own, all together."""
     barrier = threading.Barrier(len(jobs))
@@ -228,6 +252,7 @@ def at_once(*jobs):
         thread.join(60)
 
 
+@pytest.mark.usefixtures("hasty")
 def test_adding_and_removing_phases_from_many_threads_keeps_the_composer_whole():
     lab = ComposerLab([Phase("warm up", 1), Phase("hold", 19)], **TINY)
 
@@ -237,6 +262,7 @@ def test_adding_and_removing_phases_from_many_threads_keeps_the_composer_whole()
 
     at_once(*[lambda: click("add"), lambda: click("remove")] * 3)
     assert lab.wait(60)
+    assert sum(phase.length for phase in lab.phases) == 20  # as add and remove leave it
     count = len(lab.phases)
     shown = [column.layout.display != "none" for column in lab._columns]
     assert shown == [True] * count + [False] * (5 - count)
@@ -246,6 +272,7 @@ def test_adding_and_removing_phases_from_many_threads_keeps_the_composer_whole()
     lab.close()
 
 
+@pytest.mark.usefixtures("hasty")
 def test_exhibits_picked_from_many_threads_end_with_the_one_that_the_menu_names():
     lab = ExhibitLab()
 
@@ -266,10 +293,11 @@ def test_exhibits_picked_from_many_threads_end_with_the_one_that_the_menu_names(
 
 
 def test_exhibits_run_on_other_threads_leave_the_filters_of_warnings_to_the_cell(monkeypatch):
-    monkeypatch.setattr("warnings.catch_warnings", None)
-    monkeypatch.setattr("warnings.simplefilter", None)
-    lab = ExhibitLab("wrong_order")
-    assert lab.wait(60)
+    with monkeypatch.context() as patch:
+        patch.setattr("warnings.catch_warnings", None)
+        patch.setattr("warnings.simplefilter", None)
+        lab = ExhibitLab("wrong_order")
+        assert lab.wait(60)
     assert "torch warns: Detected call" in lab.summary
     lab.close()
 
