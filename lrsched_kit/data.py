@@ -124,19 +124,22 @@ class Dataset:
         return replace(self, **changed, source=f"{self.source}.to({dtype})" if self.source else "")
 
 
-def check_metric(data: Dataset, metric: str, mode: str | None = None) -> str:
-    """Return "min" or "max": whether a lower or a higher value of the metric is better.
+BETTER = ("lower", "higher")
+
+
+def check_metric(data: Dataset, metric: str, better: str | None = None) -> str:
+    """Return "lower" or "higher": which value of the metric is better.
 
     Args:
         data: the task.
         metric: ``"loss"``, or one that the task reports.
-        mode: "min" or "max"; None: as is known of the loss and of accuracy.
+        better: "lower" or "higher"; None: as is known of the loss and of accuracy.
 
     Raises:
         ValueError: naming argument, constraint and value.
 
     >>> check_metric(load_digits(), "accuracy"), check_metric(load_digits(), "loss")
-    ('max', 'min')
+    ('higher', 'lower')
     """
     known = ["loss", *data.metrics]
     if metric not in known:
@@ -144,15 +147,15 @@ def check_metric(data: Dataset, metric: str, mode: str | None = None) -> str:
             f"metric must name what data {data.name!r} reports{nearest(str(metric), known)}, "
             f"got {metric!r}; there are {', '.join(known)}."
         )
-    if mode not in (None, "min", "max"):
-        raise ValueError(f"mode must be 'min' or 'max', got {mode!r}.")
-    settled = {"loss": "min", "accuracy": "max"}.get(metric)
-    if settled and mode not in (None, settled):
-        raise ValueError(f"mode must be {settled!r} for metric {metric!r}, got {mode!r}.")
-    if (found := settled or mode) is None:
+    if better not in (None, *BETTER):
+        raise ValueError(f"better must be 'lower' or 'higher', got {better!r}.")
+    settled = {"loss": "lower", "accuracy": "higher"}.get(metric)
+    if settled and better not in (None, settled):
+        raise ValueError(f"better must be {settled!r} for metric {metric!r}, got {better!r}.")
+    if (found := settled or better) is None:
         raise ValueError(
-            f"mode must be 'min' or 'max' for metric {metric!r}: whether a lower or a higher value "
-            "is better is not known; got None."
+            f"better must be 'lower' or 'higher' for metric {metric!r}, whose good values are not "
+            "known, got None."
         )
     return found
 
@@ -166,14 +169,18 @@ def told_metric(data: Dataset, mode: str, metric: str | None = None) -> str:
     >>> told_metric(load_digits(), "max"), told_metric(load_digits(), "min")
     ('accuracy', 'loss')
     """
-    if metric is None and mode == "max" and not (len(data.metrics) == 1 or "accuracy" in data.metrics):
+    if metric is None and mode == "min":
+        return "loss"
+    if metric is None and "accuracy" not in data.metrics and len(data.metrics) != 1:
         raise ValueError(
             "metric must name what ReduceLROnPlateau(mode='max') is told, got None; "
-            f"data {data.name!r} reports {', '.join(data.metrics) or 'none'} beside the loss."
+            f"data {data.name!r} reports {', '.join(data.metrics) or 'nothing'} beside the loss."
         )
-    if metric is None:
-        metric = "loss" if mode == "min" else next(iter(data.metrics))  # accuracy comes first
-    check_metric(data, metric, mode)
+    metric = metric or next(iter(data.metrics))  # accuracy comes first
+    try:
+        check_metric(data, metric, "lower" if mode == "min" else "higher")
+    except ValueError as error:
+        raise ValueError(f"ReduceLROnPlateau(mode={mode!r}) is told {metric!r}: {error}") from None
     return metric
 
 

@@ -21,19 +21,44 @@ Request = TypeVar("Request")
 WIDTH = "1100px"  # of a lab on a wide page
 
 
+class Cancel:
+    """Whether a request should be given up; each has one of its own, which never goes back to no.
+
+    Attributes:
+        stale: a newer request has come, or the worker is closed.
+        stopped: `LatestWorker.stop` was called while this request was the newest.
+
+    >>> cancel = Cancel()
+    >>> cancel()
+    False
+    >>> cancel.stopped = True
+    >>> cancel()
+    True
+    """
+
+    def __init__(self) -> None:
+        self.stale = False
+        self.stopped = False
+
+    def __call__(self) -> bool:
+        """Whether to give up, for either reason."""
+        return self.stale or self.stopped
+
+
 class LatestWorker(Generic[Request]):
     """Works on the newest request only, on one thread that exists while there is work.
 
     A request that arrives while an older one waits replaces it; the one being worked on learns
-    through ``stale()`` that it should give up. The thread ends when nothing is left to do, so an
-    idle worker holds no thread. All methods may be called from any thread.
+    through its `Cancel` that it should give up. The thread ends when nothing is left to do, so an
+    idle worker holds no thread. It outlives whatever the work raises. All methods may be called
+    from any thread, the worker's own included.
 
     Args:
-        work: ``work(request, stale)``, called on the worker's thread.
+        work: ``work(request, cancel)``, called on the worker's thread.
         on_error: called on that thread with what ``work`` raised, unless a newer request waits.
 
     >>> done = []
-    >>> worker = LatestWorker(lambda request, stale: done.append(request), on_error=print)
+    >>> worker = LatestWorker(lambda request, cancel: done.append(request), on_error=print)
     >>> worker.submit("a")
     >>> worker.wait(timeout=10)
     True
@@ -43,74 +68,113 @@ class LatestWorker(Generic[Request]):
 
     def __init__(
         self,
-        work: Callable[[Request, Callable[[], bool]], None],
-        on_error: Callable[[Exception], None],
+        work: Callable[[Request, Cancel], None],
+        on_error: Callable[[BaseException], None],
     ) -> None:
         self._work = work
         self._on_error = on_error
         self._changed = threading.Condition()
-        self._pending: list[Request] = []  # empty, or just the newest
-        self._thread: threading.Thread | None = None
-        self._error: Exception | None = None
+        self._pending: list[tuple[Request, Cancel]] = []  # empty, or just the newest
+        self._newest = Cancel()  # of the request that was submitted last
+        self._thread: threading.Thread | None = None  # the last one
+        self._busy = False  # whether that thread works or is about to
+        self._error: BaseException | None = None
         self._closed = False
+        self._finally: Callable[[], None] | None = None
 
     def submit(self, request: Request) -> None:
         """Ask for work; whatever was asked before is dropped. Ignored after `close`."""
         with self._changed:
             if self._closed:
                 return
-            self._pending = [request]
+            self._newest.stale = True
+            self._newest = Cancel()
+            self._pending = [(request, self._newest)]
             self._error = None
-            if self._thread is None:
+            if not self._busy:
                 self._thread = threading.Thread(
                     target=self._run, name="lrsched_kit worker", daemon=True
                 )
                 self._thread.start()
+                self._busy = True  # only now: it may not have started
+
+    def stop(self) -> None:
+        """Tell the newest request to give up, be it worked on or still waiting."""
+        with self._changed:
+            self._newest.stopped = True
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until nothing is left to do; False if ``timeout`` seconds were not enough.
 
         Raises:
-            Exception: what the newest request's work raised.
+            Exception: what the newest request's work raised; a RuntimeError in place of what would
+                end the caller's program, such as SystemExit.
         """
         with self._changed:
-            idle = self._changed.wait_for(lambda: self._thread is None, timeout)
-            if idle and self._error is not None:
-                raise self._error
-            return idle
+            idle = self._changed.wait_for(lambda: not self._busy, timeout)
+            error = self._error if idle else None
+        if isinstance(error, Exception):
+            raise error
+        if error is not None:
+            raise RuntimeError(in_words(error)) from error
+        return idle
 
-    def close(self, timeout: float = 10.0) -> None:
-        """Drop everything and end the thread."""
+    def close(self, last: Callable[[], None] = lambda: None, *, timeout: float = 10.0) -> None:
+        """Drop everything and end the thread, but wait for that no longer than ``timeout``.
+
+        Args:
+            last: called once when the thread has ended its work, be it on that thread and after
+                this call has returned.
+            timeout: in seconds.
+        """
         with self._changed:
             self._closed = True
             self._pending = []
+            self._newest.stale = True
+            self._finally = last
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
+        self._finish()
 
-    def _stale(self) -> bool:
-        return bool(self._pending) or self._closed
+    def _finish(self) -> None:
+        """Call what `close` was given, unless there is still work, or it has been called."""
+        with self._changed:
+            if self._busy or self._finally is None:
+                return
+            last, self._finally = self._finally, None
+        last()
 
     def _run(self) -> None:
         while True:
             with self._changed:
                 if not self._pending:
-                    self._thread = None
+                    self._busy = False
                     self._changed.notify_all()
-                    return
-                request = self._pending.pop()
+                    break
+                request, cancel = self._pending.pop()
             try:
-                self._work(request, self._stale)
-            except Exception as error:
-                self._report(error)
+                self._work(request, cancel)
+            except BaseException as error:  # a reader's model may raise anything, SystemExit too
+                self._report(error, cancel)
+        self._finish()
 
-    def _report(self, error: Exception) -> None:
+    def _report(self, error: BaseException, cancel: Cancel) -> None:
         with self._changed:
-            if self._stale():
+            if cancel.stale:
                 return
             self._error = error
-        with suppress(Exception):  # telling failed too; wait() still raises the error itself
+        with suppress(BaseException):  # telling failed too; wait() still raises the error itself
             self._on_error(error)
+
+
+def in_words(error: BaseException) -> str:
+    """Return kind and message of an error in one line.
+
+    >>> in_words(SystemExit(3)), in_words(KeyboardInterrupt())
+    ('SystemExit: 3', 'KeyboardInterrupt')
+    """
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 class _DescribedImage(widgets.Image):

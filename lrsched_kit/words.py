@@ -130,6 +130,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "nothing_to_save": "Nothing to save yet: no run has finished.",
         "refused": "Not trained: {error}",
         "failed": "This run failed: {error}",
+        "traceback": "Where it failed (traceback)",
         "rate_line": "{label}: the rate goes from {first} to {last} in {epochs} epochs.",
         "flat_line": "{label}: the rate stays at {first} for {epochs} epochs.",
         "momentum_line": "Its momentum goes {path} (with Adam: its first beta).",

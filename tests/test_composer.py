@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from test_snippet import applied_by
+from waiting import wait_until
 
 from lrsched_kit import MLP, ComposerLab, Phase, SimpleNet, compose, toy_regression, trace_lr
 from lrsched_kit.labs import schedule_work as work_module
@@ -98,8 +99,7 @@ def test_no_length_of_any_phase_crashes_the_lab(lab):
 
 def test_a_refusal_while_training_gives_the_run_button_back():
     lab = ComposerLab([Phase("hold", 30)], seeds=2, make_model=MLP)
-    while not lab._work.running:
-        assert not lab.wait(0.001)
+    wait_until(lambda: lab._work.running)
     lab.controls["length_1"].value = 40
     assert lab.wait(60)
     assert lab.summary.startswith("Not trained: ")

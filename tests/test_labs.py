@@ -2,12 +2,12 @@ import contextlib
 import csv
 import io
 import threading
-import time
 
 import ipywidgets.widgets.widget as widget_module
 import numpy as np
 import pytest
 import torch
+from waiting import wait_until
 
 from lrsched_kit import (
     BASICS,
@@ -154,8 +154,7 @@ def test_stale_training_stops_within_a_step(lab, monkeypatch):
     original = Fleet.train
     monkeypatch.setattr(Fleet, "train", listening)
     lab.controls["epochs"].value = 40
-    while not answers or len(answers[0]) < 100:  # it is well on its way
-        time.sleep(0.001)
+    wait_until(lambda: answers and len(answers[0]) >= 100)  # it is well on its way
     lab.controls["epochs"].value = 2
     assert lab.wait(60)
     stale, newest = answers
@@ -251,8 +250,7 @@ def test_stop_ends_a_run_and_run_takes_it_up_again(lab, monkeypatch):
 def test_histories_are_those_of_the_newest_finished_run_even_after_stop(lab):
     before = lab.histories["StepLR"]
     lab.controls["epochs"].value = 40
-    while not lab._work.running:
-        time.sleep(0.001)
+    wait_until(lambda: lab._work.running)
     lab.controls["run"].click()
     assert lab.wait(60)
     assert "Stopped after epoch" in lab.summary
@@ -266,10 +264,9 @@ def test_stopping_a_plateau_lab_at_once_is_no_error():
     lab = ScheduleLab("ReduceLROnPlateau", **QUICK)
     assert lab.wait(60)
     lab.controls["epochs"].value = 40
-    lab.controls["run"].click()
-    lab._work.stopped = True
+    lab._worker.stop()  # before the button says Stop
     assert lab.wait(60)
-    assert "failed" not in lab.summary
+    assert "Stopped after epoch 0 of 40" in lab.summary
     lab.close()
 
 

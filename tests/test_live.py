@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
+from waiting import wait_until
 
 from lrsched_kit.live import LatestWorker, LiveFigure
 
@@ -21,10 +22,10 @@ def no_error(error):
 def test_the_newest_request_wins():
     done, started, go_on = [], threading.Event(), threading.Event()
 
-    def work(request, stale):
+    def work(request, cancel):
         started.set()
         go_on.wait(10)
-        if not stale():
+        if not cancel():
             done.append(request)
 
     worker = LatestWorker(work, no_error)
@@ -38,7 +39,7 @@ def test_the_newest_request_wins():
 
 
 def test_there_is_a_thread_only_while_there_is_work():
-    worker = LatestWorker(lambda request, stale: time.sleep(0.05), no_error)
+    worker = LatestWorker(lambda request, cancel: time.sleep(0.05), no_error)
     worker.submit("work")
     assert len(kit_threads()) == 1
     assert worker.wait(10)
@@ -48,26 +49,110 @@ def test_there_is_a_thread_only_while_there_is_work():
 
 
 def test_close_makes_running_work_stale_and_ignores_later_requests():
-    done = []
+    done, started = [], threading.Event()
 
-    def work(request, stale):
+    def work(request, cancel):
         done.append(request)
-        while not stale():
-            time.sleep(0.001)
+        started.set()
+        wait_until(lambda: cancel.stale)
 
     worker = LatestWorker(work, no_error)
     worker.submit("first")
-    while not done:
-        time.sleep(0.001)
+    assert started.wait(10)
     worker.close()
     worker.submit("late")
     assert kit_threads() == []
     assert done == ["first"]
 
 
+def test_stop_is_meant_for_the_newest_request_only():
+    stopped, started = [], threading.Event()
+
+    def work(request, cancel):
+        started.set()
+        wait_until(cancel)
+        stopped.append((request, cancel.stopped))
+
+    worker = LatestWorker(work, no_error)
+    worker.submit("older")
+    assert started.wait(10)
+    worker.submit("newer")
+    worker.stop()  # it waits for its turn, or has it by now
+    assert worker.wait(10)
+    assert stopped == [("older", False), ("newer", True)]
+
+
+def test_a_request_after_stop_is_not_stopped_and_the_one_before_stays_so():
+    cancels, started = [], threading.Event()
+
+    def work(request, cancel):
+        cancels.append(cancel)
+        started.set()
+        if request == "older":
+            wait_until(lambda: cancel.stale)
+
+    worker = LatestWorker(work, no_error)
+    worker.submit("older")
+    assert started.wait(10)
+    worker.stop()
+    worker.submit("newer")
+    assert worker.wait(10)
+    assert [(cancel.stopped, cancel.stale) for cancel in cancels] == [(True, True), (False, False)]
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit("over")])
+def test_a_worker_outlives_what_would_end_a_program(error):
+    shown = []
+
+    def work(request, cancel):
+        if request == "bad":
+            raise error
+
+    worker = LatestWorker(work, shown.append)
+    worker.submit("bad")
+    with pytest.raises(RuntimeError, match=type(error).__name__) as raised:
+        worker.wait(10)
+    assert raised.value.__cause__ is error
+    assert shown == [error]
+    worker.submit("good")
+    assert worker.wait(10)
+
+
+def test_what_is_to_be_done_last_waits_for_a_thread_that_does_not_end_in_time():
+    started, go_on, order = threading.Event(), threading.Event(), []
+
+    def stuck(request, cancel):
+        started.set()
+        assert go_on.wait(60)
+        order.append("work")
+
+    worker = LatestWorker(stuck, no_error)
+    worker.submit("work")
+    assert started.wait(10)
+    worker.close(lambda: order.append("last"), timeout=0.01)
+    assert order == []
+    go_on.set()
+    wait_until(lambda: kit_threads() == [])
+    assert order == ["work", "last"]
+
+
+def test_a_worker_may_be_closed_by_its_own_work():
+    order = []
+
+    def work(request, cancel):
+        worker.close(lambda: order.append("last"))
+        order.append("work")
+
+    worker = LatestWorker(work, no_error)
+    worker.submit("work")
+    wait_until(lambda: order == ["work", "last"])
+    worker.close(lambda: order.append("again"))
+    assert order == ["work", "last", "again"]
+
+
 def test_wait_gives_up_after_its_timeout():
     go_on = threading.Event()
-    worker = LatestWorker(lambda request, stale: go_on.wait(10), no_error)
+    worker = LatestWorker(lambda request, cancel: go_on.wait(10), no_error)
     worker.submit("work")
     assert not worker.wait(0.01)
     go_on.set()
@@ -77,7 +162,7 @@ def test_wait_gives_up_after_its_timeout():
 def test_an_error_is_shown_and_raised_until_the_next_request():
     shown = []
 
-    def work(request, stale):
+    def work(request, cancel):
         if request == "bad":
             raise RuntimeError("no luck")
 
@@ -91,7 +176,7 @@ def test_an_error_is_shown_and_raised_until_the_next_request():
 
 
 def test_a_worker_outlives_an_error_in_telling_an_error():
-    def work(request, stale):
+    def work(request, cancel):
         if request == "bad":
             raise RuntimeError("first")
 
@@ -108,7 +193,7 @@ def test_a_worker_outlives_an_error_in_telling_an_error():
 
 def test_many_threads_may_submit():
     done = []
-    worker = LatestWorker(lambda request, stale: done.append(request), no_error)
+    worker = LatestWorker(lambda request, cancel: done.append(request), no_error)
     threads = [threading.Thread(target=worker.submit, args=(n,)) for n in range(50)]
     for thread in threads:
         thread.start()

@@ -1,9 +1,9 @@
 import re
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from waiting import wait_until
 
 from lrsched_kit import History, SweepLab, sweep
 from lrsched_kit.labs import sweep_work
@@ -67,8 +67,7 @@ def test_base_lr_may_be_one_of_the_two():
 def test_a_move_while_training_keeps_the_cells_that_are_done(monkeypatch):
     monkeypatch.setattr(sweep_work, "RUNS_AT_ONCE", 2)
     lab = SweepLab("StepLR", GRID, epochs=6, seeds=2)
-    while not lab.sweep.finished.any():
-        assert not lab.wait(0.01)
+    wait_until(lambda: lab.sweep.finished.any())
     done = dict(lab.sweep.histories)
     lab.controls["gamma"].value = 0.9
     assert lab.wait(60)
@@ -89,8 +88,7 @@ def test_cells_near_the_chosen_one_come_first(monkeypatch):
 def test_stop_keeps_what_is_done_and_run_starts_again(monkeypatch):
     monkeypatch.setattr(sweep_work, "RUNS_AT_ONCE", 2)
     lab = SweepLab("StepLR", GRID, epochs=20, seeds=2)
-    while not lab.sweep.finished.any():
-        assert not lab.wait(0.01)
+    wait_until(lambda: lab.sweep.finished.any())
     lab.controls["run"].click()
     assert lab.wait(60)
     assert 0 < lab.sweep.finished.sum() < 6
@@ -187,8 +185,7 @@ def test_a_length_that_is_left_out_is_that_of_the_run_as_in_sweep():
 def test_values_that_no_cell_can_have_end_the_training_that_runs():
     grid = {"base_lr": [0.03, 0.05, 0.1, 0.2], "gamma": [0.1, 0.2, 0.5]}
     lab = SweepLab("MultiStepLR", grid, milestones=(10, 20, 30), epochs=40, seeds=5)
-    while lab.controls["run"].description != "Stop":
-        time.sleep(0.001)
+    wait_until(lambda: lab.controls["run"].description == "Stop")
     lab.controls["milestones"].value = "20, 10"
     assert lab.wait(60)
     assert lab.summary.startswith("Not trained: milestones must be positive integers in rising")

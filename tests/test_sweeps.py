@@ -151,6 +151,14 @@ def test_a_row_of_ones_own_is_swept_as_one_of_the_kit():
 # Interrupted
 
 
+@pytest.fixture
+def ctrl_c():
+    """Let SIGINT interrupt, also where the tests run in the background (`nohup make test &`)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_after(monkeypatch, slices_done):
     """Let Ctrl-C arrive while the slice after so many is trained."""
     train, done = slices.Fleet.train, []
@@ -164,7 +172,7 @@ def interrupt_after(monkeypatch, slices_done):
     monkeypatch.setattr(slices.Fleet, "train", train_or_interrupt)
 
 
-@pytest.mark.usefixtures("small_slices")
+@pytest.mark.usefixtures("small_slices", "ctrl_c")
 def test_an_interrupted_sweep_returns_what_it_finished(monkeypatch):
     interrupt_after(monkeypatch, 2)
     with pytest.warns(UserWarning, match="interrupted: 4 of 6 runs finished"):
@@ -174,7 +182,7 @@ def test_an_interrupted_sweep_returns_what_it_finished(monkeypatch):
     assert result.table().splitlines()[-1] == "(interrupted: cells marked - are missing)"
 
 
-@pytest.mark.usefixtures("small_slices")
+@pytest.mark.usefixtures("small_slices", "ctrl_c")
 def test_an_interrupted_comparison_returns_the_seeds_it_finished(monkeypatch):
     interrupt_after(monkeypatch, 2)
     with pytest.warns(UserWarning, match="interrupted"):
@@ -183,6 +191,7 @@ def test_an_interrupted_comparison_returns_the_seeds_it_finished(monkeypatch):
     assert result.table().splitlines()[-1] == "(interrupted: the other seeds are missing)"
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_interrupted_before_anything_was_finished_is_told_in_one_line(monkeypatch):
     interrupt_after(monkeypatch, 0)
     with pytest.raises(KeyboardInterrupt) as error:

@@ -171,7 +171,7 @@ def compare(
     make_optimizer: Maker | None = None,
     batch_size: int = 16,
     metric: str = "loss",
-    mode: str | None = None,
+    better: str | None = None,
     first_seed: int = 0,
     dtype: torch.dtype = torch.float64,
     executor: Executor | None = None,
@@ -199,7 +199,7 @@ def compare(
             are then its own; ``base_lr`` is the first group's, others go along in proportion.
         metric: what is compared, after the last epoch: "loss" or a metric of the data.
             ReduceLROnPlateau is told it, too, if its ``mode`` fits.
-        mode: "min" or "max", which is better; known for "loss" and "accuracy".
+        better: "lower" or "higher", which value is better; known for "loss" and "accuracy".
         dtype: of the arithmetic. Rounding errors grow as training goes on; in double precision
             they stay far below the digits that are printed, on any processor.
         executor: trains on other processes, or machines: see `sweep`.
@@ -225,7 +225,7 @@ def compare(
     rates = _rates(base_lr, settings)
     data = load_digits() if data is None else data
     how = one_optimizer(optimizer, make_optimizer)
-    better = check_metric(data, metric, mode)
+    better = check_metric(data, metric, better)
     job = Job(make_model, data, epochs, batch_size, dtype)
     parts = [
         [
@@ -238,7 +238,7 @@ def compare(
     by_seed = [found[place] for place in sorted(found)]
     columns = dict(zip(settings, map(list, zip(*by_seed, strict=True)), strict=True))
     own = {k: style_of(s.schedule) for k, s in settings.items() if isinstance(s.schedule, Schedule)}
-    return Comparison(columns, BASELINE, missing, metric, better == "max", own)
+    return Comparison(columns, BASELINE, missing, metric, better == "higher", own)
 
 
 class Setting(NamedTuple):

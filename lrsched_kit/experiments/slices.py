@@ -98,9 +98,10 @@ def make_run(
 
     Args:
         metric: what the experiment follows.
-        better: "min" or "max", which value of it is better.
+        better: "lower" or "higher", which value of it is better.
     """
-    told = metric if params.get("mode") == better else None
+    fits = {"min": "lower", "max": "higher"}.get(params.get("mode", ""))
+    told = metric if fits == better else None
     unit = get_schedule(schedule).step_every
     return Run(schedule, params, base_lr, optimizer, seed, unit, told)
 

@@ -188,7 +188,7 @@ def sweep(
     make_optimizer: Maker | None = None,
     batch_size: int = 16,
     metric: str = "loss",
-    mode: str | None = None,
+    better: str | None = None,
     first_seed: int = 0,
     dtype: torch.dtype = torch.float64,
     progress: bool = True,
@@ -207,7 +207,7 @@ def sweep(
             machines with that of a `dask.distributed.Client`. What it is given must be picklable:
             ``make_model`` a class or a function of a module. None: here.
         epochs, base_lr, data, make_model, optimizer, make_optimizer, batch_size: as in `compare`.
-        metric, mode: what the cells are compared by, as in `compare`.
+        metric, better: what the cells are compared by, as in `compare`.
         dtype: of the arithmetic; double precision keeps printed digits the same everywhere.
         progress: whether work of more than a second shows a progress bar.
         **params: the schedule's other parameters; a length of the run that is left out, such as
@@ -233,7 +233,7 @@ def sweep(
     checked = check_grid(schedule, grid)
     cells = list(product(*(range(len(values)) for values in checked.values())))
     data = load_digits() if data is None else data
-    better = check_metric(data, metric, mode)
+    better = check_metric(data, metric, better)
     fixed = _fixed(checked, base_lr, params)
     parts = [
         cell_runs(
@@ -250,7 +250,7 @@ def sweep(
     job = Job(make_model, data, epochs, batch_size, dtype)
     found, missing = train_parts(job, parts, executor=executor, progress=progress)
     histories = {cells[place]: runs for place, runs in sorted(found.items())}
-    return Sweep(get_schedule(schedule).name, checked, seeds, histories, missing, metric, better == "max")
+    return Sweep(get_schedule(schedule).name, checked, seeds, histories, missing, metric, better == "higher")
 
 
 def _fixed(
@@ -316,7 +316,7 @@ def cell_runs(
     optimizer: str | Maker,
     seeds: Sequence[int],
     metric: str = "loss",
-    better: str = "min",
+    better: str = "lower",
 ) -> list[Run]:
     """Return the runs of one cell; ``setting`` holds ``base_lr`` and params of the schedule."""
     params = dict(setting)

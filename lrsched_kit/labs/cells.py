@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Closable(Protocol):
@@ -34,8 +34,8 @@ def inside_another_lab() -> Iterator[None]:
 def close_earlier_labs(lab: Closable) -> None:
     """Close what earlier executions of the running notebook cell made, and remember ``lab``.
 
-    Front ends name the cell in each execution request (``cellId``). Outside a notebook, or where
-    the front end names none, nothing is closed.
+    Front ends name the cell in each execution request (``cellId``); where one does not, the code
+    of the cell is its name. Outside a notebook nothing is closed.
     """
     cell, execution = _running_cell()
     if cell is None or _inside.get():
@@ -51,14 +51,23 @@ def close_earlier_labs(lab: Closable) -> None:
 
 def in_front_end() -> bool:
     """Whether somebody looks on: front ends name the cell that they run, programs do not."""
-    return _running_cell()[0] is not None
+    return _cell_id(_request()) is not None
 
 
 def _running_cell() -> tuple[str | None, str]:
-    """Return the id of the cell that is being executed (or None), and of this execution."""
+    """Return what names the cell that is being executed (or None), and this execution."""
+    request = _request()
+    code = request.get("content", {}).get("code")
+    return _cell_id(request) or code, request.get("header", {}).get("msg_id", "")
+
+
+def _cell_id(request: dict[str, Any]) -> str | None:
+    return request.get("metadata", {}).get("cellId")
+
+
+def _request() -> dict[str, Any]:
+    """Return the message that the kernel is answering; outside a kernel an empty one."""
     if "IPython" not in sys.modules:
-        return None, ""
+        return {}
     shell = sys.modules["IPython"].get_ipython()
-    parent = getattr(shell, "get_parent", dict)() or {}
-    cell = parent.get("metadata", {}).get("cellId")
-    return cell, parent.get("header", {}).get("msg_id", "")
+    return getattr(shell, "get_parent", dict)() or {}

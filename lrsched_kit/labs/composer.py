@@ -110,8 +110,8 @@ class ComposerLab(RunLab):
             other_rows=[_phase_grid(self._columns)],
         )
         self._show(len(self._first))
-        self.controls["add"].on_click(self._on_add)
-        self.controls["remove"].on_click(self._on_remove)
+        self._listen(self.controls["add"], self._on_add)
+        self._listen(self.controls["remove"], self._on_remove)
         self._submit()
 
     # ---- what a caller uses
@@ -124,7 +124,7 @@ class ComposerLab(RunLab):
     def __repr__(self) -> str:
         return "ComposerLab()"
 
-    # ---- callbacks, on whichever thread: they only drop a request
+    # ---- callbacks, on whichever thread, one at a time: they only drop a request
 
     def _phase(self, number: int) -> Phase:
         kind = self.controls[f"phase_{number}"].value

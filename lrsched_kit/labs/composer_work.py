@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..live import Cancel
 from ..phases import Jump, Phase, boundaries, find_jumps
 from ..schedules import Schedule
 from ..sequences import compose
@@ -38,11 +38,11 @@ class ComposerWork(LabWork):
     picture: ComposerPicture
     make_picture = ComposerPicture
 
-    def __call__(self, request: LabRequest, stale: Callable[[], bool]) -> None:
-        """Train if the setting is new, and draw; give up as soon as ``stale()``."""
+    def __call__(self, request: LabRequest, cancel: Cancel) -> None:
+        """Train if the setting is new, and draw; give up as soon as ``cancel()``."""
         setting = request.setting
         self._schedule = setting.row(self._subjects[setting.model].steps_per_epoch)
-        super().__call__(request, stale)
+        super().__call__(request, cancel)
 
     def _jumps(self, result: LabResult) -> list[Jump]:
         setting = result.setting

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import base64
 import html
+import threading
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import ipywidgets as widgets
 
-from ..live import WIDTH, LatestWorker, LiveFigure
+from ..live import WIDTH, Cancel, LatestWorker, LiveFigure, in_words
 from ..words import WORDS
 from .cells import close_earlier_labs, in_front_end
+from .page import Page
 
 Request = TypeVar("Request")
 _PATIENCE = 2.0  # seconds that a lab may keep its cell from being done
+_END_WITHIN = 10.0  # seconds; what takes longer to stop closes its widgets by itself
 
 
 class Picture:
@@ -49,8 +53,8 @@ class Work(ABC, Generic[Request]):
         picture: what it draws on. It never writes to a slider.
         text, progress: the widgets below and beside it.
         lines: the text under the picture.
+        traceback: of the error that the lines tell; empty if they tell none.
         running: whether training goes on.
-        stopped: set by a caller to end the training that is running.
         on_running: told when ``running`` changes.
     """
 
@@ -59,47 +63,56 @@ class Work(ABC, Generic[Request]):
         self.text = widgets.HTML(layout=widgets.Layout(min_height="4.5em", max_width=WIDTH))
         self.progress = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="84px"))
         self.lines: list[str] = []
+        self.traceback = ""
         self._said: list[str] = []  # the lines without a note
+        self._writing = threading.RLock()  # a note comes on another thread
         self.running = False
-        self.stopped = False
         self.on_running: Callable[[bool], None] = lambda running: None
 
     @abstractmethod
-    def __call__(self, request: Request, stale: Callable[[], bool]) -> None:
-        """Do what is asked; give up as soon as ``stale()``."""
+    def __call__(self, request: Request, cancel: Cancel) -> None:
+        """Do what is asked; give up as soon as ``cancel()``."""
 
     def say(self, lines: list[str]) -> None:
         """Put the picture into words, under it and for readers who cannot see it."""
-        self._said = lines
-        self._write(lines)
+        with self._writing:
+            self._said = lines
+            self._write(lines)
         self.picture.describe(" ".join(lines))
 
     def note(self, line: str) -> None:
         """Add a line under the picture."""
-        self._write([*self._said, line])
+        with self._writing:
+            self._write([*self._said, line])
 
-    def show_error(self, error: Exception) -> None:
-        """Show in words what went wrong."""
+    def show_error(self, error: BaseException) -> None:
+        """Show in words what went wrong, and folded up, where."""
         self.set_running(False)
-        line = WORDS["failed"].format(error=f"{type(error).__name__}: {error}")
-        self._write([line], color="#b00020")
+        line = WORDS["failed"].format(error=in_words(error))
+        with self._writing:
+            self._write([line], "".join(traceback.format_exception(error)))
 
-    def set_running(self, running: bool) -> None:
-        """Say that training begins or has ended."""
+    def set_running(self, running: bool, *, stopped: bool = False) -> None:
+        """Say that training begins or has ended, maybe because it was stopped."""
         self.running = running
         if running:
             self.progress.value = 0.0
-        elif not self.stopped:
+        elif not stopped:
             self.progress.value = 1.0
         self.on_running(running)
 
-    def _write(self, lines: list[str], color: str = "inherit") -> None:
-        self.lines = lines
+    def _write(self, lines: list[str], trace: str = "") -> None:
+        self.lines, self.traceback = lines, trace
         text = "<br>".join(html.escape(line) for line in lines)
-        self.text.value = f"<div style='line-height: 1.5; color: {color}'>{text}</div>"
+        color = "#b00020" if trace else "inherit"
+        text = f"<div style='line-height: 1.5; color: {color}'>{text}</div>"
+        if trace:
+            text += f"<details><summary>{WORDS['traceback']}</summary>"
+            text += f"<pre style='line-height: 1.35'>{html.escape(trace)}</pre></details>"
+        self.text.value = text
 
 
-class Lab(widgets.VBox, Generic[Request]):
+class Lab(Page, Generic[Request]):
     """Controls above, a live picture and its words below; all work is done on one thread.
 
     Args:
@@ -124,11 +137,11 @@ class Lab(widgets.VBox, Generic[Request]):
         self._work = work
         self._worker = LatestWorker(work, work.show_error)
         work.on_running = self._set_running
-        super().__init__(list(rows))
+        super().__init__(rows)
         for name in self._start:
-            controls[name].observe(self._on_move, "value")
-        controls["run"].on_click(self._on_run)
-        controls["reset"].on_click(self._on_reset)
+            self._listen(controls[name], self._on_move)
+        self._listen(controls["run"], self._on_run)
+        self._listen(controls["reset"], self._on_reset)
         close_earlier_labs(self)
 
     @abstractmethod
@@ -142,20 +155,28 @@ class Lab(widgets.VBox, Generic[Request]):
         """The lines under the picture."""
         return "\n".join(self._work.lines)
 
+    @property
+    def traceback(self) -> str:
+        """Where what the summary tells of went wrong; empty if nothing did."""
+        return self._work.traceback
+
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the newest request is drawn; False if ``timeout`` seconds were too few.
 
         Raises:
-            Exception: whatever the newest request's training raised.
+            Exception: whatever the newest request's training raised; a RuntimeError in place of
+                what would end the kernel, such as SystemExit.
         """
         return self._worker.wait(timeout)
 
     def close(self) -> None:
-        """Stop training, end the thread and take the widgets off the page."""
+        """Stop training, end the thread and take the widgets off the page.
+
+        Where the thread hangs in a step of a reader's model, the widgets go when that ends.
+        """
         if self.comm is not None:  # Widget.close() comes here a second time
-            self._worker.close()
-            close_parts(self, self._work.progress)  # which not every lab shows
-        super().close()
+            progress = self._work.progress  # which not every lab shows
+            self._worker.close(lambda: self._close_widgets(progress), timeout=_END_WITHIN)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any] | None:
         """Add a picture for those who read the notebook without running it.
@@ -172,10 +193,9 @@ class Lab(widgets.VBox, Generic[Request]):
             bundle["image/png"] = base64.b64encode(self._work.picture.png).decode()
         return bundle
 
-    # ---- callbacks, on whichever thread: they only drop a request
+    # ---- callbacks, on whichever thread, one at a time: they only drop a request
 
     def _submit(self, *, again: bool = False) -> None:
-        self._work.stopped = False
         self._worker.submit(self._request(again=again))
 
     def _on_move(self, _: object) -> None:
@@ -183,7 +203,7 @@ class Lab(widgets.VBox, Generic[Request]):
 
     def _on_run(self, _: object) -> None:
         if self._work.running:
-            self._work.stopped = True
+            self._worker.stop()
         else:
             self._submit(again=True)
 
@@ -196,20 +216,3 @@ class Lab(widgets.VBox, Generic[Request]):
         name = "stop" if running else "run"
         self.controls["run"].description = WORDS[name]
         self.controls["run"].tooltip = WORDS[f"{name}_help"]
-
-
-def close_parts(root: widgets.Box, *others: widgets.Widget) -> None:
-    """Take everything in a box, and the others, off the page, with all styles and layouts."""
-    for widget in [*others, *_descendants(root), root]:
-        for part in (getattr(widget, "style", None), widget.layout):
-            if isinstance(part, widgets.Widget):
-                part.close()
-        if widget is not root:
-            widget.close()
-
-
-def _descendants(widget: widgets.Widget) -> list[widgets.Widget]:
-    found = []
-    for child in getattr(widget, "children", ()):
-        found += [child, *_descendants(child)]
-    return found

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from ..live import WIDTH, LiveFigure
+from ..live import WIDTH, Cancel, LiveFigure
 from ..museum import EXHIBITS, HEADER, Choice, Exhibit, ExhibitAxes, Showing, get_exhibit
 from ..params import Param
 from ..words import WORDS
@@ -63,17 +63,17 @@ class ExhibitWork(Work[ExhibitRequest]):
         self.showing: Showing | None = None
         self.code = widgets.HTML()
 
-    def __call__(self, request: ExhibitRequest, stale: Callable[[], bool]) -> None:
+    def __call__(self, request: ExhibitRequest, cancel: Cancel) -> None:
         """Run the code asked for, draw what it applied over what was meant, say where they part."""
         exhibit, mended = request.exhibit, request.mended
         showing = exhibit.run(mended=mended, **request.knobs)
-        if stale():
+        if cancel():
             return
         self.showing = showing
         self.picture.show(request, showing)
         self.code.value = _marked_code(exhibit, mended=mended)
         self.say([*showing.lines, *([] if mended else [exhibit.why])])
-        if not stale():
+        if not cancel():
             self.picture.show(request, showing, crisp=True)
 
 
@@ -147,20 +147,17 @@ class ExhibitLab(Lab[ExhibitRequest]):
         """What the newest run did; None before there is one."""
         return self._work.showing
 
-    def close(self) -> None:
-        """End the thread and take the widgets off the page, those of earlier exhibits too."""
-        if self.comm is not None:
-            unseen = [knob for knobs in self._knobs.values() for knob in knobs.values()]
-            self._grid.children = unseen  # so that they are closed as well
-        super().close()
-
     def __repr__(self) -> str:
         return f"ExhibitLab({self._start['exhibit']})"
 
-    # ---- callbacks, on whichever thread: they only drop a request
+    # ---- callbacks, on whichever thread, one at a time: they only drop a request
+
+    def _close_widgets(self, *others: widgets.Widget) -> None:
+        unseen = [knob for knobs in self._knobs.values() for knob in knobs.values()]
+        super()._close_widgets(*others, *unseen)
 
     def _request(self, *, again: bool) -> ExhibitRequest:
-        name = self._fixed["exhibit"].value
+        name = self._name
         starts, knobs = self._starts[name], self._knobs[name]
         values = {
             param.name: read(knobs[param.name], starts[param.name])
@@ -174,20 +171,20 @@ class ExhibitLab(Lab[ExhibitRequest]):
             start = self._starts.setdefault(name, EXHIBITS[name].complete({}))
             made = {p.name: _make_knob(p, start[p.name]) for p in EXHIBITS[name].params}
             for knob in made.values():
-                knob.observe(self._on_move, "value")
+                self._listen(knob, self._on_move)
             self._knobs[name] = made
+        self._name = name  # the menu may have gone on already, on another thread
         self._grid.children = list(self._knobs[name].values())
         self.controls = {**self._knobs[name], **self._fixed}
 
     def _on_move(self, change: Any) -> None:
         if change["owner"] is self._fixed["exhibit"]:
-            self._show_knobs(change["new"])
+            self._show_knobs(self._fixed["exhibit"].value)
         super()._on_move(change)
 
     def _on_reset(self, _: object) -> None:
-        name = self._fixed["exhibit"].value
-        for key, value in self._starts[name].items():
-            self._knobs[name][key].value = value
+        for key, value in self._starts[self._name].items():
+            self._knobs[self._name][key].value = value
         self._fixed["mended"].value = False
         self._submit()
 

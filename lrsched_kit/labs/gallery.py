@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import html
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
@@ -16,14 +14,14 @@ from ..training import History
 from ..words import WORDS
 from .cells import close_earlier_labs, inside_another_lab
 from .controls import button_row
-from .core import close_parts
+from .page import Page
 from .schedule import ScheduleLab
 
 _LINK = "color: #0072b2; text-decoration: underline"  # pages style links in text only
 _WIDTH = "172px"  # of a small picture: six fit the page
 
 
-class GalleryLab(widgets.VBox):
+class GalleryLab(Page):
     """The catalogue under buttons: pick a row, read what it is, and try it in its own lab.
 
     Above, the families, the pictures of one family's rows with a button each, and the formula,
@@ -50,7 +48,6 @@ class GalleryLab(widgets.VBox):
     def __init__(self, name: str = "StepLR", **settings: Any) -> None:
         row = get_schedule(name)
         self._settings = settings
-        self._changing = threading.RLock()  # callbacks may arrive on several threads
         self._lab = ScheduleLab(name, **settings)
         self._pickers = {
             "family": widgets.ToggleButtons(
@@ -68,7 +65,7 @@ class GalleryLab(widgets.VBox):
                 layout=widgets.Layout(width="auto"),
             ),
         }
-        self._cells = [_Cell(self._on_click) for _ in range(COLUMNS)]
+        self._cells = [_Cell() for _ in range(COLUMNS)]
         self._facts = widgets.HTMLMath(layout=widgets.Layout(max_width=WIDTH))
         self._place = widgets.VBox([self._lab])
         super().__init__(
@@ -80,8 +77,10 @@ class GalleryLab(widgets.VBox):
             ]
         )
         self._show(row)
-        self._pickers["family"].observe(self._on_family, "value")
-        self._pickers["schedule"].observe(self._on_schedule, "value")
+        self._listen(self._pickers["family"], self._on_family)
+        self._listen(self._pickers["schedule"], self._on_schedule)
+        for cell in self._cells:
+            self._listen(cell.button, self._on_click)
         close_earlier_labs(self)
 
     # ---- what a caller uses
@@ -106,6 +105,11 @@ class GalleryLab(widgets.VBox):
         """The lines under the open lab's picture."""
         return self._lab.summary
 
+    @property
+    def traceback(self) -> str:
+        """Where the open lab's run failed; empty if it did not."""
+        return self._lab.traceback
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the open lab, as `ScheduleLab.wait` does."""
         return self._lab.wait(timeout)
@@ -113,10 +117,10 @@ class GalleryLab(widgets.VBox):
     def close(self) -> None:
         """Close the open lab and take the widgets off the page."""
         if self.comm is not None:  # Widget.close() comes here a second time
-            with self._changing:
+            with self._lock:
+                self._place.children = []  # the lab closes its own widgets, maybe later
                 self._lab.close()
-                close_parts(self)
-        super().close()
+                self._close_widgets()
 
     def __repr__(self) -> str:
         return f"GalleryLab({self._lab.schedule.name})"
@@ -129,32 +133,30 @@ class GalleryLab(widgets.VBox):
             bundle["image/png"] = inner["image/png"]
         return bundle
 
-    # ---- callbacks, on whichever thread
+    # ---- callbacks, on whichever thread, one at a time
 
     def _on_family(self, change: dict[str, Any]) -> None:
         """Go to the family's first row, unless the row that is picked belongs to it."""
-        with self._changing:
-            if get_schedule(self._pickers["schedule"].value).family != change["new"]:
-                self._pickers["schedule"].value = families()[change["new"]][0].name
+        if get_schedule(self._pickers["schedule"].value).family != change["new"]:
+            self._pickers["schedule"].value = families()[change["new"]][0].name
 
-    def _on_click(self, name: str) -> None:
-        self._pickers["schedule"].value = name
+    def _on_click(self, button: widgets.Button) -> None:
+        self._pickers["schedule"].value = button.description
 
     def _on_schedule(self, _: object) -> None:
-        with self._changing:
-            row, earlier = get_schedule(self._pickers["schedule"].value), self._lab
-            if self.comm is None or row is earlier.schedule:
-                return
-            try:
-                with inside_another_lab():
-                    self._lab = ScheduleLab(row.name, **self._settings)
-            except ValueError as error:  # a setting for all labs need not fit every row
-                self._pickers["schedule"].value = earlier.schedule.name
-                self._show(earlier.schedule, WORDS["not_opened"].format(name=row.name, error=error))
-                return
-            self._place.children = [self._lab]
-            earlier.close()
-            self._show(row)
+        row, earlier = get_schedule(self._pickers["schedule"].value), self._lab
+        if row is earlier.schedule:
+            return
+        try:
+            with inside_another_lab():
+                self._lab = ScheduleLab(row.name, **self._settings)
+        except ValueError as error:  # a setting for all labs need not fit every row
+            self._pickers["schedule"].value = earlier.schedule.name
+            self._show(earlier.schedule, WORDS["not_opened"].format(name=row.name, error=error))
+            return
+        self._place.children = [self._lab]
+        earlier.close()
+        self._show(row)
 
     def _show(self, row: Schedule, note: str = "") -> None:
         members = families()[row.family]
@@ -167,13 +169,12 @@ class GalleryLab(widgets.VBox):
 class _Cell(widgets.VBox):
     """A row's picture with its button under it."""
 
-    def __init__(self, on_click: Callable[[str], None]) -> None:
+    def __init__(self) -> None:
         self.picture = widgets.Image(
             value=thumbnail("Constant"),  # none would do: see live.py on blank pictures
             layout=widgets.Layout(width=_WIDTH, height="auto"),
         )
         self.button = widgets.Button(layout=widgets.Layout(width=_WIDTH))
-        self.button.on_click(lambda button: on_click(button.description))
         super().__init__([self.picture, self.button])
 
     def show(self, row: Schedule | None, *, picked: bool) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import ipywidgets as widgets
 import numpy as np
 
+from ..live import Cancel
 from ..schedules import Param, nearest, trace_lr
 from ..theory import NoisyQuadratic
 from ..words import WORDS
@@ -73,7 +74,7 @@ class QuadraticWork(Work[QuadraticRequest]):
         super().__init__(QuadraticPicture())
         self.walks: dict[str, Walk] = {}
 
-    def __call__(self, request: QuadraticRequest, stale: Callable[[], bool]) -> None:
+    def __call__(self, request: QuadraticRequest, cancel: Cancel) -> None:
         """Solve, draw, say; the fine frame only if nothing newer comes for a moment."""
         valley = valley_of(request)
         rates = {label: rates_of(label, request) for label in ("Constant", request.schedule)}
@@ -91,7 +92,7 @@ class QuadraticWork(Work[QuadraticRequest]):
         self.say(_lines(self.walks, request))
         rested = time.monotonic() + REST
         while time.monotonic() < rested:
-            if stale():
+            if cancel():
                 return
             time.sleep(0.01)
         self.picture.show(self.walks, valley.curvature, crisp=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..fleet import Run
+from ..live import Cancel
 from ..optimizers import make_optimizer
 from ..range_test import RangeTest, run_range_test
 from ..schedules import get_schedule
@@ -50,24 +51,21 @@ class RangeWork(Work[RangeRequest]):
         self.test: RangeTest | None = None
         self.histories: dict[str, list[History]] = {}
 
-    def __call__(self, request: RangeRequest, stale: Callable[[], bool]) -> None:
-        """Test, draw, train, draw; give up as soon as ``stale()``."""
-
-        def ended() -> bool:
-            return self.stopped or stale()
-
+    def __call__(self, request: RangeRequest, cancel: Cancel) -> None:
+        """Test, draw, train, draw; give up as soon as ``cancel()``."""
         self.set_running(True)
-        test = self._test(request, ended)
+        test = self._test(request, cancel)
         self.say(_test_lines(test))
         self._draw(request, test, {})
         picks = {name: rate for name, rate in test.picks.items() if np.isfinite(rate)}
-        histories = self._train(picks, request, test, ended) if picks and not ended() else {}
-        if not ended():
+        histories = self._train(picks, request, test, cancel) if picks and not cancel() else {}
+        stopped = cancel.stopped
+        if not (stopped or cancel.stale):
             self.test, self.histories = test, histories
-        self.set_running(False)
-        if stale():
+        self.set_running(False, stopped=stopped)
+        if cancel.stale:
             return
-        self.say([*_test_lines(test), *self._trained_lines(request, histories)])
+        self.say([*_test_lines(test), *self._trained_lines(request, histories, stopped=stopped)])
         self._draw(request, test, histories, crisp=True)
 
     def _draw(
@@ -81,7 +79,7 @@ class RangeWork(Work[RangeRequest]):
         label = self._subjects[request.model].loss_label
         self.picture.show(test, histories, label, crisp=crisp)
 
-    def _test(self, request: RangeRequest, ended: Callable[[], bool]) -> RangeTest:
+    def _test(self, request: RangeRequest, cancel: Cancel) -> RangeTest:
         settings, subject = dict(request.settings), self._subjects[request.model]
         model = copy.deepcopy(subject.models[settings["seed"]])
         return run_range_test(
@@ -89,7 +87,7 @@ class RangeWork(Work[RangeRequest]):
             subject.data,
             make_optimizer(request.optimizer, model.parameters(), settings["low"]),
             batch_size=subject.batch_size,
-            should_stop=ended,
+            should_stop=cancel,
             **settings,
         )
 
@@ -98,7 +96,7 @@ class RangeWork(Work[RangeRequest]):
         picks: Mapping[str, float],
         request: RangeRequest,
         test: RangeTest,
-        ended: Callable[[], bool],
+        cancel: Cancel,
     ) -> dict[str, list[History]]:
         subject = self._subjects[request.model]
         params = get_schedule(request.schedule).complete({}, horizon=self._epochs)
@@ -116,7 +114,7 @@ class RangeWork(Work[RangeRequest]):
 
         def on_epoch(epoch: int, histories: list[History]) -> None:
             nonlocal last_frame
-            if ended() or time.monotonic() - last_frame < FRAME_SECONDS:
+            if cancel() or time.monotonic() - last_frame < FRAME_SECONDS:
                 return
             last_frame = time.monotonic()
             self._draw(request, test, by_pick(histories))
@@ -128,14 +126,14 @@ class RangeWork(Work[RangeRequest]):
                 epochs=self._epochs,
                 batch_size=subject.batch_size,
                 on_epoch=on_epoch,
-                should_stop=ended,
+                should_stop=cancel,
             )
         )
 
     def _trained_lines(
-        self, request: RangeRequest, histories: Mapping[str, list[History]]
+        self, request: RangeRequest, histories: Mapping[str, list[History]], *, stopped: bool
     ) -> list[str]:
-        if self.stopped:
+        if stopped:
             epoch = max((run.finished for runs in histories.values() for run in runs), default=0)
             return [WORDS["stopped"].format(epoch=epoch, epochs=self._epochs)]
         if not histories:

@@ -27,8 +27,8 @@ class RunLab(TrainingLab[LabRequest]):
     def __init__(self, *arguments: Any, **parts: Any) -> None:
         self._code = widgets.HTML(layout=widgets.Layout(display="none"))
         super().__init__(*arguments, **parts, below=[self._code])
-        self.controls["log"].observe(self._on_move, "value")
-        self.controls["code"].observe(self._on_code, "value")
+        self._listen(self.controls["log"], self._on_move)
+        self._listen(self.controls["code"], self._on_code)
 
     @property
     def histories(self) -> dict[str, list[History]]:

@@ -101,8 +101,8 @@ class ScheduleLab(RunLab):
             sliders=sliders,
             buttons=buttons,
         )
-        self.controls["pin"].on_click(self._on_pin)
-        self.controls["save"].on_click(self._on_save)
+        self._listen(self.controls["pin"], self._on_pin)
+        self._listen(self.controls["save"], self._on_save)
         self._submit()
 
     def _units(self) -> list[str]:
@@ -131,7 +131,7 @@ class ScheduleLab(RunLab):
     def __repr__(self) -> str:
         return f"ScheduleLab({self._schedule.name})"
 
-    # ---- callbacks, on whichever thread: they only drop a request
+    # ---- callbacks, on whichever thread, one at a time: they only drop a request
 
     def _setting(self) -> Setting:
         start = self._start

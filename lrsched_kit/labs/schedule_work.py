@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..fleet import Run
+from ..live import Cancel
 from ..optimizers import get_rule
 from ..schedules import Schedule, trace_lr, trace_momentum
 from ..style import OTHER_STYLES, STYLES
@@ -79,8 +80,8 @@ class LabWork(Work[LabRequest]):
         self._constants: tuple[Any, list[History]] = None, []  # what they depend on, and they
         self._momentum: list[str] = []  # a line on what was planned last, if that moves momentum
 
-    def __call__(self, request: LabRequest, stale: Callable[[], bool]) -> None:
-        """Train if the setting is new, and draw; give up as soon as ``stale()``."""
+    def __call__(self, request: LabRequest, cancel: Cancel) -> None:
+        """Train if the setting is new, and draw; give up as soon as ``cancel()``."""
         shown = self._shown
         if shown is None or shown.setting != request.setting or request.again:
             try:
@@ -90,17 +91,18 @@ class LabWork(Work[LabRequest]):
                 self.say([WORDS["refused"].format(error=error)])
                 return
             self._shown = None
-            shown = self._train(request, planned, stale)
-            if stale():
+            shown = self._train(request, planned, cancel)
+            stopped = cancel.stopped
+            if cancel.stale:
                 return
             self._shown = shown
-            if not self.stopped:
+            if not stopped:
                 self._check_applied(shown)
                 self.result = shown
-            self.set_running(False)
+            self.set_running(False, stopped=stopped)
             self._draw(request, shown)
         self._say(shown, self._outcome(shown))
-        if not stale():
+        if not cancel.stale:
             self._draw(request, shown, crisp=True)
 
     @property
@@ -131,9 +133,7 @@ class LabWork(Work[LabRequest]):
         options = {"base_lr": setting.base_lr, "steps": self.steps(setting), **setting.params}
         return [momentum_line(trace_momentum(self._schedule, **options))]
 
-    def _train(
-        self, request: LabRequest, planned: np.ndarray | None, stale: Callable[[], bool]
-    ) -> LabResult:
+    def _train(self, request: LabRequest, planned: np.ndarray | None, cancel: Cancel) -> LabResult:
         setting = request.setting
         subject = self._subjects[setting.model]
         key = setting.model, setting.optimizer, setting.base_lr, setting.epochs
@@ -156,7 +156,7 @@ class LabWork(Work[LabRequest]):
 
         def on_epoch(epoch: int, runs: list[History]) -> None:
             nonlocal last_frame
-            if stale() or time.monotonic() - last_frame < FRAME_SECONDS:
+            if cancel() or time.monotonic() - last_frame < FRAME_SECONDS:
                 return
             last_frame = time.monotonic()
             now = gather(runs)
@@ -175,10 +175,10 @@ class LabWork(Work[LabRequest]):
             batch_size=subject.batch_size,
             step_every=setting.step_every,
             on_epoch=on_epoch,
-            should_stop=lambda: self.stopped or stale(),
+            should_stop=cancel,
         )
         result = gather(runs)
-        if not (self.stopped or stale()):
+        if not cancel():
             self._constants = key, result.histories["Constant"]
         return result
 

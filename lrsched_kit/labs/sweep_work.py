@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from ..experiments import Sweep
 from ..experiments.sweeps import Cell, cell_runs
 from ..fleet import Run
+from ..live import Cancel
 from ..schedules import Schedule, trace_lr
 from ..stats import paired, t_quantile, with_error
 from ..style import STYLES
@@ -69,8 +70,8 @@ class SweepWork(Work[SweepRequest]):
         self._setting: SweepSetting | None = None
         self._constants: dict[float, list[History]] = {}  # base_lr -> runs of the constant rate
 
-    def __call__(self, request: SweepRequest, stale: Callable[[], bool]) -> None:
-        """Draw the chosen cell, train what is missing; give up as soon as ``stale()``."""
+    def __call__(self, request: SweepRequest, cancel: Cancel) -> None:
+        """Draw the chosen cell, train what is missing; give up as soon as ``cancel()``."""
         if request.setting != self._setting or request.again:
             self.sweep, self._constants = self._empty, {}
             self._setting = request.setting
@@ -79,15 +80,17 @@ class SweepWork(Work[SweepRequest]):
         if todo:
             time.sleep(HEAD_START)
             self.set_running(True)
-            while todo and self._train(request, todo, lambda: self.stopped or stale()):
+            while todo and self._train(request, todo, cancel):
                 todo = self._todo(request)
                 done = len(self.sweep.histories)
                 self.progress.value = done / (done + len(todo))
                 self._say(request)
                 self._draw(request)
-            if stale():
+            if cancel.stale:
                 return
-        self.set_running(False)  # also what an earlier request left unfinished
+        self.set_running(
+            False, stopped=cancel.stopped
+        )  # also what an earlier request left unfinished
         self._say(request)
         self._draw(request, crisp=True)
 
@@ -115,7 +118,7 @@ class SweepWork(Work[SweepRequest]):
         by_batch = self._schedule.step_every == "batch"
         return setting.epochs * (self._subjects[setting.model].steps_per_epoch if by_batch else 1)
 
-    def _train(self, request: SweepRequest, todo: list[Cell], stop: Callable[[], bool]) -> bool:
+    def _train(self, request: SweepRequest, todo: list[Cell], cancel: Cancel) -> bool:
         """Train some cells, and their constant rates; say whether that came to its end."""
         setting = request.setting
         subject = self._subjects[setting.model]
@@ -130,9 +133,9 @@ class SweepWork(Work[SweepRequest]):
             [run for runs in parts.values() for run in runs],
             epochs=setting.epochs,
             batch_size=subject.batch_size,
-            should_stop=stop,
+            should_stop=cancel,
         )
-        if stop():
+        if cancel():
             return False
         found = {key: trained[i * seeds :][:seeds] for i, key in enumerate(parts)}
         self._constants |= {key: runs for key, runs in found.items() if isinstance(key, float)}

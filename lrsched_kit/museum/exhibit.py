@@ -26,7 +26,7 @@ from torch.optim import SGD, lr_scheduler
 
 PAGE = "https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.{name}.html"
 
-# Filters of warnings belong to the whole process: two labs must not change them at once.
+# warnings.warn belongs to the whole process: two labs must not take it at once.
 _listening = threading.Lock()
 
 
@@ -193,21 +193,32 @@ class Exhibit:
 
 @contextmanager
 def _warnings_of_this_thread() -> Iterator[list[str]]:
-    """Collect what is warned about on this thread; others' warnings go where they always go."""
+    """Collect what is warned about on this thread; others' warnings go where they always go.
+
+    The filters of warnings are left alone: `warnings.catch_warnings` puts back those that it found,
+    which on another thread can undo, or keep for good, what a reader's cell does at that moment.
+    """
     said: list[str] = []
     here = threading.get_ident()
-    with _listening, warnings.catch_warnings():
-        warnings.simplefilter("always")
-        show = warnings.showwarning
 
-        def note(message: Warning | str, *args: Any, **options: Any) -> None:
-            if threading.get_ident() == here:
-                said.append(str(message))
-            else:
-                show(message, *args, **options)
+    def note(
+        message: Warning | str,
+        category: type[Warning] | None = None,
+        stacklevel: int = 1,
+        *args: Any,
+        **options: Any,
+    ) -> None:
+        if threading.get_ident() == here:
+            said.append(str(message))
+        else:
+            warn(message, category, stacklevel + 1, *args, **options)
 
-        warnings.showwarning = note
-        yield said
+    with _listening:
+        warn, warnings.warn = warnings.warn, note
+        try:
+            yield said
+        finally:
+            warnings.warn = warn
 
 
 def _within(param: Param | Choice, value: object) -> Any:

@@ -1,0 +1,11 @@
+"""Waiting in tests: what does not come fails a test, and does not hang it."""
+
+import time
+
+
+def wait_until(condition, timeout=60):
+    """Return when the condition holds; fail after so many seconds without."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout} s in vain"
+        time.sleep(0.001)
