@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from lrsched_kit.advice import get_advice
-from lrsched_kit.batched import LinearStack, Stack, multiplications
+from lrsched_kit.batched import LinearStack, Stack
 from lrsched_kit.data import load_digits
 from lrsched_kit.fleet import Fleet, Run, make_optimizer, train_many
+from lrsched_kit.hidden import multiplications
 from lrsched_kit.models import CNN, LSTM, MLP, Transformer, seeded
 from lrsched_kit.schedules import get_schedule
 from lrsched_kit.training import train
@@ -86,7 +87,7 @@ def compare(label, make_model, runs, batch_size, target, epochs=EPOCHS):
 def two_ways(many=64, batch_size=32):
     """How much the written-out derivatives gain: one step of each way, in turn."""
     models = [seeded(MLP, seed) for seed in range(many)]
-    general, fast = Stack(models), LinearStack(models, ["fc1", "fc2"])
+    general, fast = Stack(models, DIGITS), LinearStack(models, DIGITS, layers=["fc1", "fc2"])
     rows = torch.randint(len(DIGITS.x_train), (many, batch_size))
     x, y = DIGITS.x_train[rows], DIGITS.y_train[rows]
     threads = torch.get_num_threads()

@@ -251,12 +251,3 @@ def _graph_of_chain(layers: int) -> dict[str, int]:
         weight, bias = (torch.zeros(s, requires_grad=True) for s in ((1, 1), (1,)))
         h = functional.linear(h.relu() if number else h, weight, bias)
     return _graph(h)
-
-
-def work_of(model: nn.Module) -> int:
-    """Estimate the multiplications for a row: one for each trained number.
-
-    >>> work_of(nn.Linear(64, 10))
-    650
-    """
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)

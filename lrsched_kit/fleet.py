@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import nn, optim
 
-from .batched import stack_for, work_of
+from .batched import stack_for
 from .data import Dataset, told_metric
-from .hidden import copy_hooks
+from .hidden import copy_hooks, multiplications
 from .models import seeded
 from .optimizers import Maker, Unless, build_optimizer, get_rule, make_optimizer
 from .params import check_number
@@ -28,7 +28,8 @@ from .proof import Layout, layout_of, prove, why_alone
 from .runs import Alone, Run, Together
 from .schedules import get_schedule
 from .training import History, Training, check_parts, check_step_every, one_thread
-from .trial import Trial, is_lazy, try_out
+from .randomness import borrowed
+from .trial import Trial, is_lazy, try_out, unchanged
 
 __all__ = ["Fleet", "Run", "make_optimizer", "train_many"]
 
@@ -137,10 +138,17 @@ class Fleet:
             self._first = self._model(0)
             self._trial = self._try_out()
             self._make_stack = stack_for(self._first, self._data, self._trial)
-        self._price = getattr(self._make_stack, "func", self._make_stack).price
+            self._work = self._work_for_a_row()
         self._reason = why_alone(self._first, self._trial)
         self._proofs: dict[tuple[int, Any, Layout], tuple[str, frozenset[str]]] = {}
         self._tried: set[int] = set()  # batch sizes
+
+    def _work_for_a_row(self) -> float:
+        """Return the multiplications for a row of inputs, each at its price."""
+        rows = self._data.x_train[:2]
+        with unchanged(self._first), borrowed(0):
+            work = multiplications(self._first.eval(), rows) / len(rows)
+        return work * getattr(self._make_stack, "func", self._make_stack).price
 
     def _try_out(self) -> Trial:
         try:
@@ -302,8 +310,8 @@ class Fleet:
         for i, (run, layout) in enumerate(zip(runs, layouts, strict=True)):
             _check_rates(i, run, layout, epochs * self._per_epoch(run, batch_size))
         ways = self._ways(runs, layouts)
-        work = len(runs) * work_of(self._first) * batch_size * self._price
-        threads = max(1, min(cores, work // _WORK_FOR_A_THREAD))
+        work = len(runs) * batch_size * self._work
+        threads = max(1, min(cores, int(work // _WORK_FOR_A_THREAD)))
         most = min(_MOST_IN_A_GROUP, math.ceil(len(runs) / threads))
         groups: list[Together | Alone] = []
         kinds = [

@@ -12,6 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+from torch.utils.flop_counter import flop_registry
+
+try:
+    from torch.utils._python_dispatch import TorchDispatchMode
+except ImportError:
+    TorchDispatchMode = object  # type: ignore[assignment,misc]
 
 _MODULE_HOOKS = (
     "_forward_hooks",
@@ -21,6 +27,10 @@ _MODULE_HOOKS = (
 )
 _TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 _OPTIMIZER_HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+
+# How torch's warning begins that an operation has no batching rule. If it begins otherwise,
+# torch warns, and runs the copies of that operation one after the other: right, and slower.
+FALLBACK_WARNING = "There is a performance drop"
 
 
 def hooked(model: nn.Module) -> str:
@@ -90,3 +100,33 @@ def _whole(scheduler: LRScheduler) -> float:
     if isinstance(scheduler, OneCycleLR):
         return scheduler.total_steps
     return steps_left(scheduler)
+
+
+class _Count(TorchDispatchMode):
+    flops = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(getattr(func, "overloadpacket", None))
+        self.flops += formula(*args, **(kwargs or {}), out_val=out) if formula else 0
+        return out
+
+
+def multiplications(model: nn.Module, x: Tensor) -> int:
+    """Count those in the matrix products and convolutions of a forward pass.
+
+    If the name is gone, one for each parameter and row: fleets then find fewer threads worth it.
+    (The public counter listens to every module of the process, those of other threads too.)
+
+    Source: https://docs.pytorch.org/docs/stable/notes/extending.html
+
+    >>> multiplications(nn.Linear(64, 10), torch.zeros(5, 64)) == 5 * 64 * 10
+    True
+    """
+    if TorchDispatchMode is object:
+        return len(x) * sum(p.numel() for p in model.parameters())
+    with torch.no_grad(), _Count() as count:
+        model(x)
+    return count.flops // 2

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +23,7 @@ from torch import Tensor, nn, optim
 
 from .batched import Stack
 from .data import Dataset
-from .hidden import hooked
+from .hidden import FALLBACK_WARNING, hooked
 from .optimizers import RULES, rates_of, rule_of
 from .training import evaluating
 from .trial import Trial, record
@@ -110,14 +113,33 @@ def prove(
     >>> prove([model], data, Stack, adam, layout_of(adam(model), model))
     ([''], frozenset())
     """
-    try:
-        return _prove(models, data, make_stack, make_optimizer, layout, torch.float64)
-    except Exception:  # a model that keeps numbers in single precision, say
+    how = models, data, make_stack, make_optimizer, layout
+    with _no_fallbacks():
         try:
-            return _prove(models, data, make_stack, make_optimizer, layout, None)
+            return _prove(*how, torch.float64)
+        except Exception:  # a model that keeps numbers in single precision, say
+            pass
+        try:
+            return _prove(*how, None)
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = reason.split(". ")[0].rstrip(".")
             return [f"torch cannot batch it ({reason})"] * len(models), frozenset()
+
+
+@contextmanager
+def _no_fallbacks() -> Iterator[None]:
+    """Let torch's word that it would run the copies one after the other be an error.
+
+    Filters of warnings belong to the whole process, so only the main thread touches them.
+    Elsewhere torch warns, trains one copy after the other within a step, and is right all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", FALLBACK_WARNING)
+        yield
 
 
 def _prove(

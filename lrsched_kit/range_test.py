@@ -15,9 +15,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ExponentialLR
 
 from .data import Dataset
+from .hidden import copy_hooks
 from .schedules import check_number
 from .training import batches, check_parts, one_thread
-from .trial import try_out
+from .trial import Trial, try_out
 
 FEWEST_STEPS = 10
 
@@ -163,22 +164,30 @@ def lr_range_test(
     seed = int(check_number("seed", seed, must_be="non-negative", integer=True))
     check_parts(model, data, optimizer)
     check_number("the optimizer's first rate", float(optimizer.param_groups[0]["lr"]))
-    # Copied in one go, the second copy holds the parameters of the first.
-    model, optimizer = copy.deepcopy((model, optimizer))
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return run_range_test(
-            model,
-            data,
-            optimizer,
-            low=low,
-            high=high,
-            steps=int(steps),
-            batch_size=batch_size,
-            seed=seed,
-            smooth=smooth,
-            stop_factor=stop_factor,
-        )
+    with one_thread():
+        trial = try_out(model, data, batch_size)
+    parameters = model.parameters()
+    try:  # in one go: so the second copy holds the parameters of the first
+        model, optimizer = copy.deepcopy((model, optimizer))
+    except Exception as error:  # a model may hold anything
+        raise ValueError(
+            f"model must be one that copy.deepcopy can copy, got {type(model).__name__}: {error}"
+        ) from error
+    for source, target in zip(parameters, model.parameters(), strict=True):
+        copy_hooks(source, target)
+    return run_range_test(
+        model,
+        data,
+        optimizer,
+        low=low,
+        high=high,
+        steps=int(steps),
+        batch_size=batch_size,
+        seed=seed,
+        smooth=smooth,
+        stop_factor=stop_factor,
+        trial=trial,
+    )
 
 
 def run_range_test(
@@ -193,12 +202,12 @@ def run_range_test(
     seed: int = 0,
     smooth: float = 0.9,
     stop_factor: float = 1.5,
+    trial: Trial,
     should_stop: Callable[[], bool] | None = None,
 ) -> RangeTest:
     """Do what `lr_range_test` does to its copies, without a check: ``model`` is spent afterwards.
 
-    It draws no random numbers but the batch order's own, so it may run beside other threads.
-    ``should_stop`` is asked before each update; True ends the test.
+    ``trial`` is of such a model; ``should_stop`` is asked before each update; True ends the test.
     """
     first = float(optimizer.param_groups[0]["lr"])
     for group in optimizer.param_groups:
@@ -207,22 +216,26 @@ def run_range_test(
     scheduler = ExponentialLR(optimizer, gamma=(high / low) ** (1 / (steps - 1)))
     rates, losses, smoothed = np.full((3, steps), math.nan)
     average, lowest = 0.0, math.inf
-    with one_thread():
+    drawing = trial.randomness(seed)
+    if not model.training:
         model.train()
+    with one_thread():
         for step, (x, y) in zip(range(steps), _endless(data, batch_size, seed), strict=False):
             if should_stop is not None and should_stop():
                 break
-            optimizer.zero_grad()
-            loss = data.loss_fn(model(x), y)
-            loss.backward()
-            rates[step], losses[step] = optimizer.param_groups[0]["lr"], loss.item()
+            with drawing():
+                optimizer.zero_grad()
+                loss = data.loss_fn(model(x), y)
+                loss.backward()
+            rates[step], losses[step] = float(optimizer.param_groups[0]["lr"]), loss.item()
             average = smooth * average + (1 - smooth) * loss.item()
             smoothed[step] = now = average / (1 - smooth ** (step + 1))
             if not now <= stop_factor * lowest or math.isinf(now):
                 return RangeTest(rates, losses, smoothed, cut_at=step)
             if step >= steps // 10:
                 lowest = min(lowest, now)
-            optimizer.step()
+            with drawing():
+                optimizer.step()
             scheduler.step()
     return RangeTest(rates, losses, smoothed)
 

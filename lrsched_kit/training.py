@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,7 +18,6 @@ from .data import Dataset, told_metric
 from .hidden import steps_left
 from .optimizers import check_stepping, rates_of
 from .params import check_number, nearest
-from .randomness import OwnRandomness
 from .trial import Trial, try_out
 
 STEP_EVERY = ("epoch", "batch")
@@ -245,9 +244,7 @@ class Training:
         self._model, self._data, self._step_every = model, data, step_every
         self._optimizer, self._scheduler = optimizer, scheduler
         self._order = torch.Generator().manual_seed(seed)
-        draws = trial.drawing or trial.others
-        own = OwnRandomness(seed, trial.drawing, trial.others) if draws else None
-        self._randomness = own.step if own else nullcontext
+        self._drawing = trial.randomness(seed)
         groups = len(optimizer.param_groups)
         self.history = History.empty(epochs, steps, metrics=data.metrics, groups=groups)
 
@@ -263,7 +260,7 @@ class Training:
             for x, y in batches(data.x_train, data.y_train, self._batch_size, self._order):
                 if should_stop():
                     return
-                with self._randomness():
+                with self._drawing():
                     optimizer.zero_grad()
                     loss = loss_fn(model(x), y)
                     loss.backward()
@@ -277,7 +274,7 @@ class Training:
                     scheduler.step()
             history.train_loss[epoch] = total / len(data.x_train)
             if math.isfinite(total):
-                with self._randomness():
+                with self._drawing():
                     history.val_loss[epoch], metrics = score(model, data)
                 for name, value in metrics.items():
                     history.metrics[name][epoch] = value

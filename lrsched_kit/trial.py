@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from .data import Dataset
-from .randomness import borrowed
+from .randomness import OwnRandomness, borrowed
 
 _PLAIN = (bool, int, float, str, type(None), torch.dtype)
 
@@ -40,6 +40,12 @@ class Trial:
     drawing: frozenset[Callable[..., Any]]
     others: bool
     changes: str
+
+    def randomness(self, seed: int) -> Callable[[], AbstractContextManager[None]]:
+        """Give what stands around each step, so that the model draws from numbers of its own."""
+        if not self.drawing and not self.others:
+            return nullcontext
+        return OwnRandomness(seed, self.drawing, self.others).step
 
     @property
     def names(self) -> list[str]:
