@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.ticker import MaxNLocator
 from torch.optim import lr_scheduler, swa_utils
 
-from .plotting import KitFigure, new_axes, palette_png, stairs
+from .curves import stairs
+from .plotting import KitFigure, drawn_by_kit, finals_label, new_axes, palette_png
 from .schedules import FAMILIES, SCHEDULES, Schedule, get_schedule, trace_lr, trace_momentum
 from .stats import mean_and_error
-from .style import STYLES, dress, styles_of
+from .style import STYLES, Style, dress, kit_look, style_of, styles_of
+from .ticks import RoundTicks
 from .words import WORDS
 
 EPOCHS, BASE_LR = 20, 0.1  # what the rows' defaults are made for
@@ -34,25 +35,26 @@ def in_torch(name: str) -> bool:
     return hasattr(lr_scheduler, name) or hasattr(swa_utils, name)
 
 
-def families() -> dict[str, list[Schedule]]:
-    """Return the rows of each family.
+def families(rows: Iterable[str | Schedule] | None = None) -> dict[str, list[Schedule]]:
+    """Return the rows of each family: of the whole catalogue, or names and rows of one's own.
 
     >>> [row.name for row in families()["decay"]]
     ['ExponentialLR', 'PolynomialLR', 'REX']
     """
-    return {
-        family: [row for row in SCHEDULES.values() if row.family == family] for family in FAMILIES
-    }
+    chosen = [get_schedule(row) for row in (SCHEDULES if rows is None else rows)]
+    known = dict.fromkeys([*FAMILIES, *(row.family for row in chosen)])  # one's own come last
+    return {family: [row for row in chosen if row.family == family] for family in known}
 
 
-def draw_schedule(name: str, ax: Axes) -> None:
+@drawn_by_kit
+def draw_schedule(name: str | Schedule, ax: Axes) -> None:
     """Draw one row at its defaults: its rate, and thin whatever else belongs to it.
 
     The picture is as high as the highest rate; a dotted line lies at ``base_lr``. Momentum, where
     the row moves it, and the loss that a metric-driven row is fed with run on scales of their own.
 
     Args:
-        name: a row of `SCHEDULES`.
+        name: a row of `SCHEDULES`, or a row of one's own.
         ax: where to draw; it is left without ticks.
 
     Raises:
@@ -62,11 +64,11 @@ def draw_schedule(name: str, ax: Axes) -> None:
     steps = STEPS[row.step_every]
     setting = {"base_lr": BASE_LR, "steps": steps, **row.complete({}, horizon=steps)}
     metrics = MADE_UP_LOSS if row.metric_driven else None
-    rates = trace_lr(name, metrics=metrics, **setting)
+    rates = trace_lr(row, metrics=metrics, **setting)
     ax.axhline(BASE_LR, color="#9a9a9a", lw=0.8, ls=":")
-    ax.plot(*stairs(rates), **STYLES[name]._asdict(), lw=1.8)
+    ax.plot(*stairs(rates), **style_of(row)._asdict(), lw=1.8)
     if row.moves_momentum:
-        _draw_thin(ax, trace_momentum(name, **setting), WORDS["momentum"])
+        _draw_thin(ax, trace_momentum(row, **setting), WORDS["momentum"])
     if metrics is not None:
         _draw_thin(ax, metrics, WORDS["made_up_loss"])
     ax.set(xlim=(0, steps), ylim=(0, 1.12 * rates.max()), xticks=[], yticks=[])
@@ -84,54 +86,67 @@ def _draw_thin(ax: Axes, values: np.ndarray, label: str) -> None:
     ax.set_xlabel(label, size=6.5, color=_THIN["color"], loc="right", labelpad=2)
 
 
-def plot_gallery() -> Mapping[str, Axes]:
-    """Draw all rows of `SCHEDULES` at their defaults, small, family by family.
+@kit_look()
+def plot_gallery(schedules: Iterable[str | Schedule] | None = None) -> Mapping[str, Axes]:
+    """Draw rows at their defaults, small, family by family.
 
     Every curve is traced from the real torch scheduler over a run of 20 epochs. Rows that practice
     steps per epoch look like stairs, those that it steps per batch look smooth. No loss is at
     hand, so ReduceLROnPlateau is fed with a made-up one that stops falling after epoch 5.
 
+    Args:
+        schedules: names, and rows of one's own; None takes all rows of `SCHEDULES`.
+
     Returns:
         Name -> its Axes; ``.figure`` of any is shown by a notebook as it is.
+
+    Raises:
+        ValueError: for an unknown name, or where two rows have one name.
 
     >>> pictures = plot_gallery()
     >>> len(pictures), pictures["WSD"].get_title(loc="left")
     (24, 'WSD *')
     """
-    shelves = list(_shelves())
+    shelves = _shelves(families(schedules))
     height = _ROW_INCHES * len(shelves) + 0.45
     figure = KitFigure(figsize=(9.6, height), dpi=100)
-    pictures = {}
+    pictures: dict[str, Axes] = {}
+    headed = set()
     for shelf, members in enumerate(shelves):
         bottom = height - _ROW_INCHES * (shelf + 1) + 0.12
         for column, row in enumerate(members):
+            if row.name in pictures:
+                raise ValueError(f"schedules must have names that differ, got {row.name!r} twice.")
             place = ((0.1 + 1.59 * column) / 9.6, bottom / height, 1.42 / 9.6)
             ax = figure.add_axes((*place, _CELL_INCHES / height))
-            draw_schedule(row.name, ax)
+            draw_schedule(row, ax)
             star = "" if in_torch(row.name) else " *"
             ax.set_title(row.name + star, loc="left", size=7, pad=3)
-            if column == 0 or members[column - 1].family != row.family:
+            if row.family not in headed:
                 _head(ax, row)
+            headed.add(row.family)
             pictures[row.name] = ax
     figure.text(0.1 / 9.6, 0.12 / height, WORDS["gallery_key"], size=8, color="#4d4d4d")
     return pictures
 
 
-def _shelves() -> Iterator[list[Schedule]]:
-    """Yield what stands side by side: whole families, as many as there is room for."""
-    shelf: list[Schedule] = []
-    for members in families().values():
-        if len(shelf) + len(members) > COLUMNS:
-            yield shelf
-            shelf = []
-        shelf = [*shelf, *members]
-    yield shelf
+def _shelves(members: Mapping[str, list[Schedule]]) -> list[list[Schedule]]:
+    """Return what stands side by side: whole families where there is room, else parts of one."""
+    shelves: list[list[Schedule]] = [[]]
+    for rows in members.values():
+        for start in range(0, len(rows), COLUMNS):
+            part = rows[start : start + COLUMNS]
+            if len(shelves[-1]) + len(part) > COLUMNS:
+                shelves.append([])
+            shelves[-1] += part
+    return shelves
 
 
 def _head(ax: Axes, row: Schedule) -> None:
-    color = STYLES[families()[row.family][-1].name].color  # the first may be grey: Constant
+    kin = [style_of(name).color for name, kit in SCHEDULES.items() if kit.family == row.family]
+    color = kin[-1] if kin else style_of(row).color  # the first may be grey: Constant
     ax.annotate(
-        f"{row.family}: {FAMILIES[row.family]}",
+        f"{row.family}: {FAMILIES[row.family]}" if row.family in FAMILIES else row.family,
         (0, 1),
         xytext=(0, 17),
         xycoords="axes fraction",
@@ -142,23 +157,41 @@ def _head(ax: Axes, row: Schedule) -> None:
     )
 
 
-@cache
-def thumbnail(name: str) -> bytes:
-    """Return one row's drawing as a PNG of 320 by 150 pixels.
+def thumbnail(name: str | Schedule) -> bytes:
+    """Return one row's drawing as a PNG of 320 by 150 pixels; the kit's own are kept.
 
     >>> thumbnail("StepLR")[1:4]
     b'PNG'
     """
+    row = get_schedule(name)
+    return _kept_thumbnail(row.name) if SCHEDULES.get(row.name) is row else _thumbnail(row)
+
+
+@kit_look()
+def _thumbnail(row: Schedule) -> bytes:
     figure = KitFigure(figsize=(1.6, 0.75), dpi=200)
     ax = figure.add_axes((0.02, 0.16, 0.96, 0.82))
-    draw_schedule(name, ax)
+    draw_schedule(row, ax)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return palette_png(canvas)
 
 
-def plot_ranking(losses: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axes:
-    """Draw final losses of many labels in order, lowest mean on top: `plot_finals` lying down.
+@cache
+def _kept_thumbnail(name: str) -> bytes:
+    return _thumbnail(SCHEDULES[name])
+
+
+@drawn_by_kit
+def plot_ranking(
+    losses: Mapping[str, np.ndarray],
+    ax: Axes | None = None,
+    *,
+    higher: bool = False,
+    label: str | None = None,
+    styles: Mapping[str, Style] | None = None,
+) -> Axes:
+    """Draw final losses of many labels in order, best mean on top: `plot_finals` lying down.
 
     Pale dots are seeds, the strong one their mean, its bar a standard error to each side. Colours
     are the families'. A grey line stands at the mean of "Constant", if that is among them.
@@ -167,6 +200,9 @@ def plot_ranking(losses: Mapping[str, np.ndarray], ax: Axes | None = None) -> Ax
         losses: label -> array of shape ``(seeds,)``; NaN where a run diverged. A label with such a
             seed comes last, without a mean.
         ax: where to draw; None makes a new figure.
+        higher: whether higher is better, as for an accuracy.
+        label: what the numbers are, if not final validation losses.
+        styles: label -> its colour and line style, where it is not the kit's.
 
     Returns:
         The Axes.
@@ -176,19 +212,20 @@ def plot_ranking(losses: Mapping[str, np.ndarray], ax: Axes | None = None) -> Ax
     ['REX', 'Constant']
     """
     ax = ax or new_axes(size=(7.6, 0.9 + 0.23 * len(losses)))[0]
-    values = {label: np.asarray(rows, dtype=float) for label, rows in losses.items()}
-    means = {label: float(mean_and_error(rows)[0]) for label, rows in values.items()}
-    order = sorted(means, key=lambda label: np.nan_to_num(means[label], nan=np.inf))
+    values = {name: np.asarray(rows, dtype=float) for name, rows in losses.items()}
+    means = {name: float(mean_and_error(rows)[0]) for name, rows in values.items()}
+    sign = -1 if higher else 1
+    order = sorted(means, key=lambda name: np.nan_to_num(sign * means[name], nan=np.inf))
     if "Constant" in means:
-        ax.axvline(means["Constant"], color=STYLES["Constant"].color, lw=1.2)
-    for place, label in enumerate(order):
-        color, rows = styles_of([label])[label].color, values[label]
+        ax.axvline(means["Constant"], color=STYLES["Constant"].color, ls="-", lw=1.2)
+    for place, name in enumerate(order):
+        color, rows = styles_of([name], styles or {})[name].color, values[name]
         mean, error = mean_and_error(rows)
         ax.plot(rows, np.full(len(rows), place), "o", color=color, ms=4, alpha=0.3, mew=0)
         ax.errorbar(mean, place, xerr=error, fmt="D", color=color, ms=5, capsize=3, lw=2)
-    dress(ax, x=WORDS["final_loss"], y="", title=WORDS["ranking_title"])
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
-    ax.set_yticks(range(len(order)), [_with_lost(label, values[label]) for label in order])
+    dress(ax, x=finals_label(label, higher=higher), y="", title=WORDS["ranking_title"])
+    ax.xaxis.set_major_locator(RoundTicks(8))
+    ax.set_yticks(range(len(order)), [_with_lost(name, values[name]) for name in order])
     ax.set_ylim(len(order) - 0.5, -0.5)
     return ax
 

@@ -188,7 +188,9 @@ class LiveFigure:
 
     Axes, ticks and legend are drawn once and kept as a background; the moving artists are drawn
     over it. While things move, frames are small; ``crisp=True`` gives twice the pixels for when
-    they rest. Not thread-safe: one thread draws.
+    they rest. Not thread-safe: one thread draws. It may be another than the one that makes the
+    figure, within `kit_look`: rcParams decide how ticks look when they are made, so all that a
+    later frame may want are made here.
 
     Args:
         figure: its size decides the picture's shape, once and for all.
@@ -200,6 +202,7 @@ class LiveFigure:
     """
 
     CRISP = 2
+    MOST_TICKS = 16
 
     def __init__(self, figure: Figure, moving: Sequence[Artist]) -> None:
         self._figure = figure
@@ -209,6 +212,9 @@ class LiveFigure:
         self._background = None
         for artist in moving:
             artist.set_animated(True)
+        for ax in figure.axes:
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.get_major_ticks(self.MOST_TICKS)
         self.image = _DescribedImage(
             value=_blank(figure),
             format="png",

@@ -3,22 +3,52 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from inspect import signature
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from .curves import distinct_rates, ends_with_room, last_point, name_group, stairs, with_divergence
 from .stats import mean_and_error
-from .style import dress, nice_ceiling, nice_floor, set_loss_scale, set_rate_scale, styles_of
+from .style import (
+    Style,
+    dress,
+    kit_look,
+    set_linear_scale,
+    set_loss_scale,
+    set_rate_scale,
+    styles_of,
+)
+from .ticks import nice_ceiling, nice_floor
 from .training import History
 from .words import WORDS
 
+Arguments = ParamSpec("Arguments")
+Drawn = TypeVar("Drawn")
+
 
 class KitFigure(Figure):
-    """A figure that a notebook shows by itself, without pyplot's global state."""
+    """A figure that a notebook shows by itself, without pyplot's global state.
+
+    It looks the same whatever the reader's rcParams were when it was made, is shown or is saved.
+    """
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw in the kit's look."""
+        with kit_look():
+            super().draw(renderer)
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Save in the kit's look; the options are matplotlib's."""
+        with kit_look():
+            super().savefig(fname, **options)
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         """Draw with twice the pixels that it takes up, for projectors and fine screens."""
@@ -53,6 +83,27 @@ def palette_png(canvas: FigureCanvasAgg) -> bytes:
     return buffer.getvalue()
 
 
+def drawn_by_kit(plot: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
+    """Let a plot function draw in the kit's look, except on axes of a reader's own figure.
+
+    Those keep all that the reader chose; the curves on them have the kit's colours.
+    """
+    names = signature(plot)
+
+    @wraps(plot)
+    def draw(*args: Arguments.args, **options: Arguments.kwargs) -> Drawn:
+        given = names.bind(*args, **options).arguments
+        axes = given.get("axes", given.get("ax"))
+        first = axes if axes is None or isinstance(axes, Axes) else axes[0]
+        if first is not None and not isinstance(first.get_figure(root=True), KitFigure):
+            return plot(*args, **options)
+        with kit_look():
+            return plot(*args, **options)
+
+    return draw
+
+
+@kit_look()
 def new_axes(columns: int = 1, size: tuple[float, float] | None = None) -> list[Axes]:
     """Make a figure with so many axes side by side; ``size`` is in inches."""
     figure = KitFigure(
@@ -63,17 +114,7 @@ def new_axes(columns: int = 1, size: tuple[float, float] | None = None) -> list[
     return list(np.atleast_1d(figure.subplots(1, columns)))
 
 
-def stairs(rates: np.ndarray, per_epoch: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners of a staircase: each rate holds from its step until the next one.
-
-    >>> x, y = stairs(np.array([1.0, 0.5]))
-    >>> x.tolist(), y.tolist()
-    ([0.0, 1.0, 1.0, 2.0], [1.0, 1.0, 0.5, 0.5])
-    """
-    edges = np.arange(len(rates) + 1) / per_epoch
-    return np.repeat(edges, 2)[1:-1], np.repeat(rates, 2)
-
-
+@drawn_by_kit
 def plot_rates(
     rates: Mapping[str, np.ndarray],
     ax: Axes | None = None,
@@ -81,6 +122,7 @@ def plot_rates(
     points: Mapping[str, np.ndarray] | None = None,
     log: bool = False,
     unit: str = "epoch",
+    styles: Mapping[str, Style] | None = None,
 ) -> Axes:
     """Draw rates as staircases: a rate holds from one scheduler step to the next.
 
@@ -92,6 +134,7 @@ def plot_rates(
             numbers worked out by hand with the curve).
         log: whether the rate axis is logarithmic.
         unit: what one scheduler step is: "epoch" or "batch".
+        styles: label -> its colour and line style, where it is not the kit's.
 
     Returns:
         The Axes; ``.figure`` is shown by a notebook as it is.
@@ -101,14 +144,14 @@ def plot_rates(
     ('epoch', 'learning rate')
     """
     ax = ax or new_axes()[0]
-    for label, style in styles_of(rates).items():
+    for label, style in styles_of(rates, styles or {}).items():
         ax.plot(*stairs(np.asarray(rates[label])), **style._asdict(), lw=2, label=label)
     for label, values in (points or {}).items():
         values = np.asarray(values)
         ax.plot(
             np.arange(len(values)) + 0.5, values, "o", mfc="white", mec="black", ms=5, label=label
         )
-    dress(ax, x=unit, y="learning rate")
+    dress(ax, x=unit, y=WORDS["rate"])
     set_rate_scale(ax, log=log)
     if not log:
         ax.set_ylim(bottom=0)
@@ -117,59 +160,77 @@ def plot_rates(
     return ax
 
 
+@drawn_by_kit
 def plot_histories(
     histories: Mapping[str, History | Sequence[History]],
     axes: Sequence[Axes] | None = None,
     *,
     log: bool = False,
     loss_label: str = "loss",
+    metric: str = "loss",
+    styles: Mapping[str, Style] | None = None,
 ) -> Sequence[Axes]:
     """Draw what training runs did: applied rates left, losses right, bands where there are seeds.
 
     Args:
         histories: label -> one `History`, or several of one setting (its seeds): then curves are
-            means, and bands one standard error to each side.
+            means, and bands one standard error to each side. The rates of further parameter groups
+            are thinner.
         axes: two Axes to draw on; None makes a new figure.
         log: whether the rate axis is logarithmic.
         loss_label: what the loss axis is called.
+        metric: what is drawn right: "loss", or the name of a metric that the task reports.
+        styles: label -> its colour and line style, where it is not the kit's.
 
     Returns:
         The two Axes: rate, loss.
+
+    Raises:
+        ValueError: for an unknown metric.
     """
     rate_ax, loss_ax = axes if axes is not None else new_axes(2, size=(9.6, 4.0))
     longest = 1
-    everything = [np.asarray([])]
-    for label, style in styles_of(histories).items():
+    heights, ends = [np.asarray([])], []
+    for label, style in styles_of(histories, styles or {}).items():
         runs = histories[label]
         runs = [runs] if isinstance(runs, History) else list(runs)
         label = with_divergence(label, runs)
-        for i, run in enumerate(distinct_rates(runs)):
-            x, y = stairs(run, per_epoch=len(run) // runs[0].epochs)
-            rate_ax.plot(
-                x, y, **style._asdict(), lw=2 if i == 0 else 1, label=label if i == 0 else None
-            )
+        for i, (group, rates) in enumerate(distinct_rates(runs)):
+            x, y = stairs(rates, per_epoch=len(rates) // runs[0].epochs)
+            name = label if i == 0 else None
+            rate_ax.plot(x, y, **style._asdict(), lw=2 if i == 0 else 1, label=name)
+            ends += [(group, style.color, *last_point(x, y))]
         longest = max(longest, runs[0].epochs)
         epochs = np.arange(1, runs[0].epochs + 1)
-        mean, error = mean_and_error([run.val_loss for run in runs])
+        mean, error = mean_and_error([run.of(metric) for run in runs])
         loss_ax.plot(epochs, mean, **style._asdict(), lw=2, label=label)
+        heights.append(mean)
         if len(runs) > 1:
             loss_ax.fill_between(
                 epochs, mean - error, mean + error, color=style.color, alpha=0.2, lw=0
             )
-        train_mean, _ = mean_and_error([run.train_loss for run in runs])
-        everything += [mean, train_mean]
-        loss_ax.plot(epochs, train_mean, color=style.color, lw=0.9, alpha=0.7)
-    dress(rate_ax, x="epoch", y="learning rate", title="rate applied")
-    dress(loss_ax, x="epoch", y=loss_label, title="validation loss (thick), training loss (thin)")
+        if metric == "loss":
+            train_mean, _ = mean_and_error([run.train_loss for run in runs])
+            heights.append(train_mean)
+            loss_ax.plot(epochs, train_mean, color=style.color, ls="-", lw=0.9, alpha=0.7)
+    dress(rate_ax, x=WORDS["epoch"], y=WORDS["rate"], title=WORDS["rate_applied"])
+    title = WORDS["loss_parts" if metric == "loss" else "metric_title"].format(metric=metric)
+    dress(loss_ax, x=WORDS["epoch"], y=loss_label if metric == "loss" else metric, title=title)
     set_rate_scale(rate_ax, log=log)
     if not log:
         rate_ax.set_ylim(bottom=0)
     for ax in (rate_ax, loss_ax):
         ax.set_xlim(0, longest)
-    losses = np.concatenate(everything)
-    losses = losses[np.isfinite(losses)]
-    if len(losses):
-        set_loss_scale(loss_ax, nice_floor(0.95 * losses.min()), nice_ceiling(1.05 * losses.max()))
+    known = np.concatenate(heights)
+    known = known[np.isfinite(known)]
+    if metric == "loss" and len(known):
+        set_loss_scale(loss_ax, nice_floor(0.95 * known.min()), nice_ceiling(1.05 * known.max()))
+    elif metric != "loss":
+        set_linear_scale(loss_ax)
+    for index in ends_with_room(rate_ax, [end[2:] for end in ends]):
+        group, color, x, y = ends[index]
+        if group > 0:
+            name_group(rate_ax, group, x, y).set_color(color)
     if axes is None:
         handles, labels = rate_ax.get_legend_handles_labels()
         rate_ax.figure.legend(
@@ -180,13 +241,24 @@ def plot_histories(
     return rate_ax, loss_ax
 
 
-def plot_finals(losses: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axes:
+@drawn_by_kit
+def plot_finals(
+    losses: Mapping[str, np.ndarray],
+    ax: Axes | None = None,
+    *,
+    higher: bool = False,
+    label: str | None = None,
+    styles: Mapping[str, Style] | None = None,
+) -> Axes:
     """Draw final losses seed by seed: a dot for each run, its mean and standard error beside it.
 
     Args:
         losses: label -> array of shape ``(seeds,)``; the same seeds in the same order for all,
             joined by thin lines. NaN where a run diverged.
         ax: where to draw; None makes a new figure.
+        higher: whether higher is better, as for an accuracy.
+        label: what the numbers are, if not final validation losses.
+        styles: label -> its colour and line style, where it is not the kit's.
 
     Returns:
         The Axes.
@@ -199,38 +271,24 @@ def plot_finals(losses: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axe
     values = np.array([np.asarray(rows, dtype=float) for rows in losses.values()])
     places = np.arange(len(losses))
     ax.plot(places, values, color="#c4c4c4", lw=0.8, zorder=1)
-    for index, ((_, style), rows) in enumerate(zip(styles_of(losses).items(), values, strict=True)):
+    looks = styles_of(losses, styles or {}).values()
+    for index, (style, rows) in enumerate(zip(looks, values, strict=True)):
         color = style.color
         ax.plot(np.full(len(rows), index), rows, "o", color=color, ms=5, alpha=0.55, mew=0)
         mean, error = mean_and_error(rows)
         ax.errorbar(index + 0.14, mean, error, fmt="D", color=color, ms=6, capsize=4, lw=2)
-    dress(
-        ax, x="", y="final validation loss", title="dot: one seed; diamond: mean ± standard error"
-    )
+    dress(ax, x="", y=finals_label(label, higher=higher), title=WORDS["finals_title"])
     ax.xaxis.grid(False)
     ax.set_xticks(places, losses)
     ax.set_xlim(-0.5, len(losses) - 0.5)
     return ax
 
 
-def distinct_rates(runs: Sequence[History]) -> list[np.ndarray]:
-    """Return the runs' applied rates, each once (seeds share them unless a metric decides)."""
-    kept: list[np.ndarray] = []
-    for run in runs:
-        if not any(np.array_equal(run.lr, other, equal_nan=True) for other in kept):
-            kept.append(run.lr)
-    return kept
+def finals_label(label: str | None, *, higher: bool) -> str:
+    """Return what an axis of final numbers is called.
 
-
-def with_divergence(label: str, runs: Sequence[History]) -> str:
-    """Add to a label how many runs diverged, and when the first of them did.
-
-    >>> run = History.empty(5, 1)
-    >>> with_divergence("StepLR", [run])
-    'StepLR'
+    >>> finals_label(None, higher=False), finals_label("accuracy", higher=True)
+    ('final validation loss', 'accuracy (higher is better)')
     """
-    lost = [run.diverged_at for run in runs if run.diverged_at is not None]
-    if not lost:
-        return label
-    key = "diverged_label" if len(runs) == 1 else "diverged_label_seeds"
-    return WORDS[key].format(label=label, epoch=min(lost) + 1, lost=len(lost), seeds=len(runs))
+    text = WORDS["final_loss"] if label is None else label
+    return WORDS["higher_is_better"].format(label=text) if higher else text

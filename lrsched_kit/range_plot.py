@@ -9,11 +9,12 @@ from types import MappingProxyType
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import NullFormatter
 
-from .plotting import new_axes
+from .plotting import drawn_by_kit, new_axes
 from .range_test import RangeTest
-from .style import OTHER_STYLES, Style, dress, short_number
+from .style import MOST_BETWEEN, OTHER_STYLES, Style, dress
+from .ticks import Decades, plain_numbers, short_number
 from .words import WORDS
 
 _MARKERS = {"steepest": "^", "tenth": "s", "valley": "D"}
@@ -25,6 +26,7 @@ _ROWS = (0.95, 0.87, 0.79)  # heights of the three labels, as shares of the axes
 _ROOM = 0.72  # the curves stay below the labels
 
 
+@drawn_by_kit
 def plot_range_test(test: RangeTest, ax: Axes | None = None, *, loss_label: str = "loss") -> Axes:
     """Draw a range test: each batch's loss pale, the smoothed loss strong, the picks marked.
 
@@ -57,10 +59,11 @@ class RangeArtists:
         self._ax = ax
         dress(ax, x=WORDS["rate"], y=loss_label, title=WORDS["range_title"])
         ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(numticks=9))
+        ax.xaxis.set_major_locator(Decades(9))
+        ax.xaxis.set_minor_locator(Decades(9, between=True))
         ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
-        ax.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+        ax.xaxis.set_major_formatter(plain_numbers())
+        ax.xaxis.get_minor_ticks(MOST_BETWEEN)
         across = ax.get_xaxis_transform()  # x in rates, y as a share of the axes
         self._cut = ax.axvspan(1.0, 2.0, color="#eeeeee", lw=0)
         self._cut_label = ax.text(

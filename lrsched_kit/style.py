@@ -1,22 +1,43 @@
-"""How the kit's pictures look: one style per schedule, plain axes, round numbers."""
+"""How the kit's pictures look: one style per schedule, plain axes, whatever the rcParams."""
 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
-import numpy as np
+import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.ticker import (
-    FixedLocator,
-    FuncFormatter,
-    LogLocator,
-    MaxNLocator,
-    NullFormatter,
-    NullLocator,
-)
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+
+from .rows import Schedule
+from .ticks import Decades, RoundTicks, loss_ticks, plain_numbers
+from .ticks import short_number as short_number
+
+_NO_LOOKS = ("backend", "docstring", "interactive", "keymap", "macosx", "savefig.directory", "tk")
+_NO_LOOKS += ("timezone", "toolbar", "webagg", "figure.hooks")
+# A family's own name: "sans-serif" would be looked up in rcParams whenever text is drawn.
+_LOOK: Mapping[str, Any] = {
+    key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith(_NO_LOOKS)
+} | {"font.family": ["DejaVu Sans"]}
+_looking = threading.RLock()  # two threads at once would leave one's rcParams to the other
+
+
+@contextmanager
+def kit_look() -> Iterator[None]:
+    """Draw as matplotlib does by default, whatever the reader's rcParams; they are put back.
+
+    rcParams belong to the whole process, so this is for the thread that runs the reader's cells. A
+    lab's worker draws without it: all that asks rcParams is made beforehand.
+
+    >>> with mpl.rc_context({"text.color": "red"}), kit_look():
+    ...     mpl.rcParams["text.color"]
+    'black'
+    """
+    with _looking, mpl.rc_context(_LOOK):
+        yield
 
 
 class Style(NamedTuple):
@@ -70,23 +91,49 @@ OTHER_STYLES: Sequence[Style] = (
 """For curves that are no schedule's own: pinned runs, variants of one schedule."""
 
 
-def styles_of(labels: Iterable[str]) -> dict[str, Style]:
+OWN_STYLE = Style("#5c3317", _SOLID)
+"""For rows of one's own that bring no style."""
+
+
+def style_of(row: str | Schedule) -> Style:
+    """Return a row's own style, else the kit's for its name, else the one kept for own rows.
+
+    >>> style_of("StepLR") == STYLES["StepLR"], style_of("mine") == OWN_STYLE
+    (True, True)
+    """
+    if isinstance(row, Schedule):
+        return Style(*row.style) if row.style is not None else style_of(row.name)
+    return STYLES.get(row, OWN_STYLE)
+
+
+def styles_of(
+    labels: Iterable[str], rows: Mapping[str, Style] | Iterable[Schedule] = ()
+) -> dict[str, Style]:
     """Give each label the style of the schedule that it starts with, else a spare one.
 
     Of several labels of one schedule the first has its style, the others take spare ones.
+
+    Args:
+        labels: of the curves in one picture.
+        rows: of one's own, or the styles of labels; both come before the kit's.
 
     >>> styles = styles_of(["StepLR", "StepLR, gamma=0.5", "by hand"])
     >>> styles["StepLR"] == STYLES["StepLR"], len(set(styles.values()))
     (True, 3)
     """
+    given = rows if isinstance(rows, Mapping) else {row.name: style_of(row) for row in rows}
+    known = {**STYLES, **{label: Style(*style) for label, style in given.items()}}
     styles: dict[str, Style] = {}
     spare = itertools.cycle(OTHER_STYLES)
     for label in labels:
-        style = STYLES.get(label.split(",")[0].split(" ")[0])
-        styles[label] = next(spare) if style is None or style in styles.values() else style
+        starts = label, label.split(",")[0], label.split(",")[0].split(" ")[0]
+        style = next((known[start] for start in starts if start in known), None)
+        taken = style in styles.values() and label not in given
+        styles[label] = next(spare) if style is None or taken else style
     return styles
 
 
+MOST_BETWEEN = 64  # ticks between powers of ten, at most
 GRID = {"color": "#e4e4e4", "linewidth": 0.8}
 
 
@@ -99,19 +146,33 @@ def dress(ax: Axes, *, x: str, y: str, title: str = "") -> None:
     ax.grid(**GRID)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True))
+    ax.xaxis.set_major_locator(RoundTicks(8, integer=True))
+    ax.yaxis.set_major_locator(RoundTicks(6))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(plain_numbers())
+        axis.set_minor_locator(NullLocator())
 
 
 def set_rate_scale(ax: Axes, *, log: bool) -> None:
     """Make the rate axis linear or logarithmic, with plain numbers for ticks."""
     if log:
         ax.set_yscale("log", nonpositive="mask")
-        ax.yaxis.set_major_locator(LogLocator(numticks=6))
+        ax.yaxis.set_major_locator(Decades(6))
+        ax.yaxis.set_minor_locator(Decades(6, between=True))
         ax.yaxis.set_minor_formatter(NullFormatter())
     else:
-        ax.set_yscale("linear")
-        ax.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+        set_linear_scale(ax)
+    ax.yaxis.set_major_formatter(plain_numbers())
+
+
+def set_linear_scale(ax: Axes, bottom: float | None = None, top: float | None = None) -> None:
+    """Make the upright axis linear, between two limits if there are any, with few ticks."""
+    ax.set_yscale("linear")
+    if bottom is not None or top is not None:
+        ax.set_ylim(bottom, top)
+    ax.yaxis.set_major_locator(RoundTicks(6))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(plain_numbers())
 
 
 def set_loss_scale(ax: Axes, bottom: float, top: float, *, most: int = 8) -> None:
@@ -122,79 +183,6 @@ def set_loss_scale(ax: Axes, bottom: float, top: float, *, most: int = 8) -> Non
     """
     ax.set_yscale("log")
     ax.set_ylim(bottom, top)
-    ticks = loss_ticks(bottom, top, most)
-    ax.yaxis.set_major_locator(FixedLocator(ticks))
+    ax.yaxis.set_major_locator(FixedLocator(loss_ticks(bottom, top, most)))
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
-
-
-_TICK_DIGITS = (
-    tuple(n / 20 for n in range(20, 200)),
-    tuple(n / 10 for n in range(10, 100)),
-    tuple(n / 5 for n in range(5, 50)),
-    (1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 9),
-    (1, 1.5, 2, 3, 4, 5, 6, 8),
-    (1, 1.5, 2, 3, 5, 7),
-    (1, 2, 5),
-    (1, 3),
-    (1,),
-)
-
-
-def loss_ticks(bottom: float, top: float, most: int = 8) -> np.ndarray:
-    """Return at most ``most`` plain numbers to label a logarithmic axis with.
-
-    >>> loss_ticks(0.3, 2.5).round(3).tolist()
-    [0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0]
-    >>> loss_ticks(0.201, 0.241).round(3).tolist()
-    [0.205, 0.21, 0.215, 0.22, 0.225, 0.23, 0.235, 0.24]
-    """
-    decades = 10.0 ** np.arange(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
-    for digits in _TICK_DIGITS:
-        ticks = np.outer(decades, digits).ravel()
-        ticks = ticks[(ticks >= bottom * 0.999) & (ticks <= top * 1.001)]
-        if len(ticks) <= most:
-            break
-    return ticks
-
-
-def short_number(value: float) -> str:
-    """Write a tick: plainly down to a thousandth, below that as a power of ten.
-
-    >>> short_number(0.25), short_number(0.001), short_number(0.0001)
-    ('0.25', '0.001', '1e-4')
-    """
-    if value == 0 or abs(value) >= 0.001:
-        return f"{value:.4g}"
-    digits, power = f"{value:.1e}".split("e")
-    return f"{float(digits):g}e{int(power)}"
-
-
-_TINY = 1e-12  # a loss of zero has no place on a logarithmic axis
-
-
-_NICE = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
-
-
-def nice_ceiling(value: float) -> float:
-    """Return the next round number at or above ``value``, so that axes change seldom.
-
-    >>> nice_ceiling(0.103), nice_ceiling(1.01), nice_ceiling(2.4)
-    (0.12, 1.2, 2.5)
-    """
-    value = max(value, _TINY)
-    power = 10.0 ** math.floor(math.log10(value))
-    step = min(step for step in _NICE if value <= step * power * (1 + 1e-9))
-    return float(f"{step * power:.12g}")
-
-
-def nice_floor(value: float) -> float:
-    """Return the next round number at or below ``value``.
-
-    >>> nice_floor(0.37), nice_floor(1.0)
-    (0.3, 1.0)
-    """
-    value = max(value, _TINY)
-    power = 10.0 ** math.floor(math.log10(value))
-    step = max(step for step in _NICE if value >= step * power * (1 - 1e-9))
-    return float(f"{step * power:.12g}")
+    ax.yaxis.set_major_formatter(plain_numbers())

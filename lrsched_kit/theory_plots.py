@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from .plotting import new_axes
-from .style import dress, nice_ceiling, nice_floor, set_loss_scale, styles_of
+from .plotting import drawn_by_kit, new_axes
+from .style import dress, set_loss_scale, styles_of
 from .theory import Expected
+from .ticks import nice_ceiling, nice_floor
 from .words import WORDS
 
 LOWEST, HIGHEST = 1e-6, 1e3  # of the loss at the start: beyond, a curve has left the picture
 
 
+@drawn_by_kit
 def plot_expected(
     expected: Mapping[str, Expected],
     ax: Axes | None = None,

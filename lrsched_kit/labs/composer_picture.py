@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from ..style import short_number
+from ..ticks import short_number
 from ..words import WORDS
 from .picture import LabPicture
 

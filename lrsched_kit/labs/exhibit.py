@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from ..live import WIDTH, Cancel, LiveFigure
 from ..museum import EXHIBITS, HEADER, Choice, Exhibit, ExhibitAxes, Showing, get_exhibit
 from ..params import Param
+from ..style import kit_look
 from ..words import WORDS
 from .controls import button_row, make_slider, read, slider_grid
 from .core import Lab, Picture, Work
@@ -34,6 +35,7 @@ class ExhibitRequest:
 class ExhibitPicture(Picture):
     """Draws showings into one widget."""
 
+    @kit_look()
     def __init__(self) -> None:
         figure = Figure(figsize=(7.9, 2.9), dpi=120)
         ax = figure.subplots()

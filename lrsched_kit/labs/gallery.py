@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
+import itertools
 from typing import Any
 
 import ipywidgets as widgets
 
-from ..gallery import COLUMNS, families, in_torch, thumbnail
+from ..gallery import families, in_torch, thumbnail
 from ..live import WIDTH
-from ..schedules import FAMILIES, Schedule, get_schedule
+from ..schedules import FAMILIES, SCHEDULES, Schedule, get_schedule
 from ..training import History
 from ..words import WORDS
 from .cells import close_earlier_labs, inside_another_lab
@@ -29,7 +30,7 @@ class GalleryLab(Page):
     when the row is picked, and closed when another one is.
 
     Args:
-        name: the row to begin with.
+        name: the row to begin with; a row of one's own hangs beside the others of its family.
         **settings: as for `ScheduleLab`, for every lab that is opened: for example ``epochs``,
             ``seeds``, ``optimizer``; but no params of a single row.
 
@@ -45,27 +46,30 @@ class GalleryLab(Page):
     >>> gallery.close()
     """
 
-    def __init__(self, name: str = "StepLR", **settings: Any) -> None:
+    def __init__(self, name: str | Schedule = "StepLR", **settings: Any) -> None:
         row = get_schedule(name)
+        self._rows = {**SCHEDULES, row.name: row}
+        self._families = {key: rows for key, rows in families(self._rows.values()).items() if rows}
         self._settings = settings
-        self._lab = ScheduleLab(name, **settings)
+        self._lab = ScheduleLab(_in_kit(row), **settings)
         self._pickers = {
             "family": widgets.ToggleButtons(
-                options=list(FAMILIES),
+                options=list(self._families),
                 value=row.family,
-                tooltips=list(FAMILIES.values()),
+                tooltips=[FAMILIES.get(family, family) for family in self._families],
                 style={"button_width": "auto"},
             ),
             "schedule": widgets.Dropdown(
-                options=[r.name for rows in families().values() for r in rows],
-                value=name,
+                options=[r.name for rows in self._families.values() for r in rows],
+                value=row.name,
                 description=WORDS["schedule"],
                 tooltip=WORDS["gallery_help"],
                 style={"description_width": "initial"},
                 layout=widgets.Layout(width="auto"),
             ),
         }
-        self._cells = [_Cell() for _ in range(COLUMNS)]
+        most = max(map(len, self._families.values()))
+        self._cells = [_Cell() for _ in range(most)]
         self._facts = widgets.HTMLMath(layout=widgets.Layout(max_width=WIDTH))
         self._place = widgets.VBox([self._lab])
         super().__init__(
@@ -137,19 +141,19 @@ class GalleryLab(Page):
 
     def _on_family(self, change: dict[str, Any]) -> None:
         """Go to the family's first row, unless the row that is picked belongs to it."""
-        if get_schedule(self._pickers["schedule"].value).family != change["new"]:
-            self._pickers["schedule"].value = families()[change["new"]][0].name
+        if self._rows[self._pickers["schedule"].value].family != change["new"]:
+            self._pickers["schedule"].value = self._families[change["new"]][0].name
 
     def _on_click(self, button: widgets.Button) -> None:
         self._pickers["schedule"].value = button.description
 
     def _on_schedule(self, _: object) -> None:
-        row, earlier = get_schedule(self._pickers["schedule"].value), self._lab
+        row, earlier = self._rows[self._pickers["schedule"].value], self._lab
         if row is earlier.schedule:
             return
         try:
             with inside_another_lab():
-                self._lab = ScheduleLab(row.name, **self._settings)
+                self._lab = ScheduleLab(_in_kit(row), **self._settings)
         except ValueError as error:  # a setting for all labs need not fit every row
             self._pickers["schedule"].value = earlier.schedule.name
             self._show(earlier.schedule, WORDS["not_opened"].format(name=row.name, error=error))
@@ -159,8 +163,7 @@ class GalleryLab(Page):
         self._show(row)
 
     def _show(self, row: Schedule, note: str = "") -> None:
-        members = families()[row.family]
-        for cell, member in zip(self._cells, [*members, *[None] * COLUMNS], strict=False):
+        for cell, member in itertools.zip_longest(self._cells, self._families[row.family]):
             cell.show(member, picked=member is row)
         self._pickers["family"].value = row.family
         self._facts.value = _facts(row) + html.escape(note)
@@ -181,9 +184,14 @@ class _Cell(widgets.VBox):
         """Show that row, or nothing."""
         self.layout.display = "none" if row is None else ""
         if row is not None:
-            self.picture.value = thumbnail(row.name)
+            self.picture.value = thumbnail(row)
             self.button.description, self.button.tooltip = row.name, row.when
             self.button.button_style = "info" if picked else ""
+
+
+def _in_kit(row: Schedule) -> str | Schedule:
+    """Return the name of a row of the kit's, and a row of one's own as it is."""
+    return row.name if SCHEDULES.get(row.name) is row else row
 
 
 def _facts(row: Schedule) -> str:

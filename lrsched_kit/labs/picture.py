@@ -10,37 +10,26 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
+from ..curves import with_divergence
 from ..live import LiveFigure
-from ..plotting import distinct_rates, stairs, with_divergence
-from ..stats import mean_and_error
-from ..style import Style, dress, nice_ceiling, nice_floor, set_loss_scale, set_rate_scale
-from ..training import History
+from ..style import (
+    MOST_BETWEEN,
+    dress,
+    kit_look,
+    set_linear_scale,
+    set_loss_scale,
+    set_rate_scale,
+)
+from ..ticks import RoundTicks, nice_ceiling, nice_floor
 from ..words import WORDS
+from .artists import Curve, CurveArtists, GroupNames, Legends
 from .core import Picture
+
+__all__ = ["MAX_CURVES", "Curve", "LabPicture", "Panels", "Scene"]
 
 MAX_CURVES = 5  # the schedule, the constant rate, three pins
 LOG_DECADES = 5  # a logarithmic rate axis shows at most so many
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One setting in the picture.
-
-    Attributes:
-        label: for the legend.
-        style: colour and line style.
-        planned: rates traced before training, one or more per epoch; None where a metric decides.
-        runs: one `History` per seed, possibly unfinished; empty before training.
-        thin: whether it stands back behind the curve under study.
-    """
-
-    label: str
-    style: Style
-    planned: np.ndarray | None
-    runs: Sequence[History] = ()
-    thin: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +42,7 @@ class Scene:
         loss_label: what the loss axis is called.
         by_batch: whether the scheduler steps every batch.
         log: whether the rate axis is logarithmic.
+        metric: what is drawn right: "loss", or the name of a metric in the runs' histories.
     """
 
     curves: tuple[Curve, ...]
@@ -61,6 +51,7 @@ class Scene:
     loss_label: str
     by_batch: bool = False
     log: bool = False
+    metric: str = "loss"
 
 
 class Panels:
@@ -84,74 +75,85 @@ class Panels:
         legend: tuple[float, float],
         ticks: int = 8,
     ) -> None:
-        self._rate_ax, self._loss_ax, self._legend, self._ticks = rate_ax, loss_ax, legend, ticks
+        self._rate_ax, self._loss_ax, self._ticks = rate_ax, loss_ax, ticks
+        self._loss_title = titles[1]
         dress(rate_ax, x=WORDS["epoch"], y=WORDS["rate"], title=titles[0])
-        dress(loss_ax, x=WORDS["epoch"], y="", title=titles[1])
-        self._slots = [_Slot(rate_ax, loss_ax) for _ in range(MAX_CURVES)]
+        dress(loss_ax, x=WORDS["epoch"], y="")
+        self._title = loss_ax.set_title(titles[1], fontsize="medium", loc="left")
+        rate_ax.yaxis.get_minor_ticks(MOST_BETWEEN)
+        self._slots = [CurveArtists(rate_ax, loss_ax) for _ in range(MAX_CURVES)]
+        self._names = GroupNames(rate_ax)
         self.artists = [artist for slot in self._slots for artist in slot.artists]
+        self.artists += self._names.artists
+        self._legends = Legends(
+            rate_ax.figure,
+            most=MAX_CURVES,
+            small_from=3,
+            loc="lower left",
+            bbox_to_anchor=legend,
+            ncols=3,
+            handlelength=2.4,
+            columnspacing=1.2,
+        )
         self._frame: tuple | None = None  # what the background was drawn for
-        self._loss_limits = (0.1, 2.5)
+        self._metric = "loss"
+        self._limits: tuple[float, float] | None = None  # of the axis right
 
     def show(self, scene: Scene, *, refit: bool) -> bool:
         """Move the artists; say whether limits or legend changed, too.
 
         Args:
             scene: what to show.
-            refit: whether the loss axis may become narrower.
+            refit: whether the axis right may become narrower.
         """
         for slot, curve in zip(self._slots, scene.curves, strict=False):
-            slot.show(curve, scene.epochs)
+            slot.show(curve, scene.epochs, scene.metric)
         for slot in self._slots[len(scene.curves) :]:
             slot.hide()
         changed = self._fit(scene, refit)
+        self._names.show(next((c for c in scene.curves if not c.thin), None), scene.epochs)
         for slot in self._slots:
-            slot.keep_end_below(self._loss_limits[1])
+            slot.keep_end_below(self._limits[1] * (0.9 if scene.metric == "loss" else 1))
         return changed
 
     def _fit(self, scene: Scene, refit: bool) -> bool:
         """Set limits and legend where they changed, and say whether they did."""
-        rates = [_finite(curve.planned, scene.base_lr) for curve in scene.curves]
-        rates += [_finite(run.lr) for curve in scene.curves for run in curve.runs]
-        rate_limits = _rate_limits(np.concatenate(rates), scene.log)
-        epochs = max([scene.epochs, *(run.epochs for c in scene.curves for run in c.runs)])
-        self._loss_limits = _loss_limits(scene.curves, None if refit else self._loss_limits)
-        labels = tuple(with_divergence(curve.label, curve.runs) for curve in scene.curves)
-        words = WORDS["epoch_by_batch" if scene.by_batch else "epoch"], scene.loss_label
-        frame = (rate_limits, scene.log, epochs, self._loss_limits, labels, words)
+        curves = scene.curves[:MAX_CURVES]
+        lines = [[scene.base_lr], *(rates for curve in curves for rates in curve.rates)]
+        rate_limits = _rate_limits(lines, scene.log)
+        epochs = max([scene.epochs, *(run.epochs for c in curves for run in c.runs)])
+        known = None if refit or scene.metric != self._metric else self._limits
+        fit = _loss_limits if scene.metric == "loss" else _metric_limits
+        self._metric, self._limits = scene.metric, fit(curves, scene.metric, known)
+        labels = tuple(with_divergence(curve.label, curve.runs) for curve in curves)
+        looks = tuple((curve.style, 1.6 if curve.thin else 2.6) for curve in curves)
+        epoch = WORDS["epoch_by_batch" if scene.by_batch else "epoch"]
+        right = scene.metric, scene.loss_label, self._limits
+        frame = rate_limits, scene.log, epochs, epoch, right, labels, looks
         if frame == self._frame:
             return False
         self._frame = frame
         set_rate_scale(self._rate_ax, log=scene.log)
         self._rate_ax.set_ylim(*rate_limits)
-        set_loss_scale(self._loss_ax, *self._loss_limits, most=self._ticks)
-        self._rate_ax.set_xlabel(words[0])
-        self._loss_ax.set_ylabel(words[1])
+        if scene.metric == "loss":
+            set_loss_scale(self._loss_ax, *self._limits, most=self._ticks)
+            title, name = self._loss_title, scene.loss_label
+        else:
+            set_linear_scale(self._loss_ax, *self._limits)
+            title, name = WORDS["metric_title"].format(metric=scene.metric), scene.metric
+        texts = self._title, self._rate_ax.xaxis.label, self._loss_ax.yaxis.label
+        for text, words in zip(texts, (title, epoch, name), strict=True):
+            text.set_text(words)  # ax.set_title and its kind would ask rcParams
         for ax in (self._rate_ax, self._loss_ax):
             ax.set_xlim(0, epochs)
-        self._draw_legend(scene.curves, labels)
+        self._legends.show([(label, *look) for label, look in zip(labels, looks, strict=True)])
         return True
-
-    def _draw_legend(self, curves: Sequence[Curve], labels: Sequence[str]) -> None:
-        figure = self._rate_ax.figure
-        for legend in figure.legends[:]:
-            legend.remove()
-        handles = [Line2D([], [], **c.style._asdict(), lw=1.6 if c.thin else 2.6) for c in curves]
-        figure.legend(
-            handles,
-            labels,
-            loc="lower left",
-            bbox_to_anchor=self._legend,
-            ncols=3,
-            frameon=False,
-            handlelength=2.4,
-            columnspacing=1.2,
-            fontsize=10 if len(labels) < 3 else 8.5,
-        )
 
 
 class LabPicture(Picture):
     """Draws scenes into one widget: rates left, losses right."""
 
+    @kit_look()
     def __init__(self, rate_title: str) -> None:
         figure = Figure(figsize=(7.9, 3.5), dpi=120)
         figure.subplots_adjust(left=0.095, right=0.98, top=0.78, bottom=0.145, wspace=0.25)
@@ -172,107 +174,23 @@ class LabPicture(Picture):
         self.live.draw(background_changed=changed, crisp=crisp)
 
 
-class _Slot:
-    """The artists of one curve: planned rate, applied rate, losses and the band."""
-
-    def __init__(self, rate_ax: Axes, loss_ax: Axes) -> None:
-        (self.planned,) = rate_ax.plot([], [])
-        (self.applied,) = rate_ax.plot([], [])
-        (self.train,) = loss_ax.plot([], [])
-        self.band = loss_ax.fill_between([1.0], [1.0], [1.0], lw=0)
-        (self.val,) = loss_ax.plot([], [])
-        (self.end,) = loss_ax.plot([], [], linestyle="", marker="x", ms=9, mew=2.5)
-        self.artists = (
-            self.planned,
-            self.applied,
-            self.train,
-            self.band,
-            self.val,
-            self.end,
-        )
-        self._style: Style | None = None
-
-    def hide(self) -> None:
-        for artist in self.artists:
-            artist.set_visible(False)
-
-    def show(self, curve: Curve, epochs: int) -> None:
-        for artist in self.artists:
-            artist.set_visible(True)
-        self._dress(curve)
-        empty = np.empty(0)
-        self.planned.set_data(empty, empty)
-        if curve.planned is not None:
-            self.planned.set_data(*stairs(curve.planned, len(curve.planned) // epochs))
-        rates = distinct_rates(curve.runs)
-        self.applied.set_data(*_joined([stairs(r, len(r) // curve.runs[0].epochs) for r in rates]))
-        width = 1.6 if curve.thin or len(rates) > 1 else 2.4
-        self.applied.set_linewidth(width)
-        if not curve.runs:
-            for line in (self.train, self.val, self.end):
-                line.set_data(empty, empty)
-            self.band.set_visible(False)
-            return
-        epochs = np.arange(1, curve.runs[0].epochs + 1)
-        mean, error = mean_and_error([run.val_loss for run in curve.runs])
-        self.val.set_data(epochs, mean)
-        self.train.set_data(epochs, mean_and_error([run.train_loss for run in curve.runs])[0])
-        banded = len(curve.runs) > 1 and np.isfinite(mean).any()
-        self.band.set_visible(bool(banded))
-        if banded:
-            floor = 0.1 * mean  # a logarithmic axis has no place for less than nothing
-            self.band.set_data(epochs, np.maximum(mean - error, floor), mean + error)
-        # A lone first point would be invisible as a line; a lost run's last one wants a mark.
-        last = np.flatnonzero(np.isfinite(mean))[-1:]
-        diverged = any(run.diverged_at is not None for run in curve.runs)
-        self.end.set_data(epochs[last], mean[last])
-        self.end.set_visible(diverged or last.tolist() == [0])
-        self.end.set_marker("x" if diverged else "o")
-
-    def keep_end_below(self, top: float) -> None:
-        """Let the mark of a run that left the picture be seen at its upper edge."""
-        self.end.set_ydata(np.minimum(self.end.get_ydata(), top * 0.9))
-
-    def _dress(self, curve: Curve) -> None:
-        if curve.style == self._style:
-            return
-        self._style = curve.style
-        width = 1.6 if curve.thin else 2.4
-        for line in (self.applied, self.val):
-            line.set(color=curve.style.color, linestyle=curve.style.linestyle, linewidth=width)
-        self.planned.set(color=curve.style.color, linewidth=width, alpha=0.35)
-        self.train.set(color=curve.style.color, linewidth=0.9, alpha=0.75)
-        self.end.set(color=curve.style.color)
-        self.band.set(color=curve.style.color, alpha=0.18)
-
-
-def _joined(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Put several lines into one, with gaps between them and only the corners of each."""
-    xs, ys = [np.empty(0)], [np.empty(0)]
-    for x, y in lines:
-        jumps = np.flatnonzero(np.diff(y, prepend=np.nan, append=np.nan) != 0)
-        corners = np.unique(np.clip(np.concatenate([jumps, jumps - 1]), 0, len(y) - 1))
-        xs += [x[corners], [np.nan]]
-        ys += [y[corners], [np.nan]]
-    return np.concatenate(xs), np.concatenate(ys)
-
-
-def _finite(values: np.ndarray | None, *more: float) -> np.ndarray:
-    values = np.concatenate([np.empty(0) if values is None else values, more])
-    return values[np.isfinite(values)]
-
-
-def _rate_limits(rates: np.ndarray, log: bool) -> tuple[float, float]:
+def _rate_limits(lines: Sequence[Sequence[float] | np.ndarray], log: bool) -> tuple[float, float]:
+    rates = np.concatenate(lines)
+    rates = rates[np.isfinite(rates)]
     top = nice_ceiling(rates.max() * 1.04)
     if not log:
         return 0.0, top
     decade = math.floor(math.log10(rates[rates > 0].min()) + 1e-9)
     highest = math.ceil(math.log10(rates.max()) - 1e-9)
-    return 10.0 ** min(max(decade, highest - LOG_DECADES), highest - 1) * 0.8, 10.0**highest * 1.25
+    # A line may fall out of the picture; that a group is never in it would be a riddle.
+    peaks = [np.max(rates, where=np.isfinite(rates), initial=0) for rates in map(np.asarray, lines)]
+    peak = math.floor(math.log10(min(peak for peak in peaks if peak > 0)) + 1e-9)
+    bottom = min(max(decade, highest - LOG_DECADES), peak, highest - 1)
+    return 10.0**bottom * 0.8, 10.0**highest * 1.25
 
 
 def _loss_limits(
-    curves: Sequence[Curve], present: tuple[float, float] | None
+    curves: Sequence[Curve], metric: str, present: tuple[float, float] | None
 ) -> tuple[float, float]:
     """Return round numbers around the losses; ``present`` limits are widened, never narrowed.
 
@@ -284,5 +202,27 @@ def _loss_limits(
         return present or (0.1, 2.5)
     highest = max(max(run.val_loss[0], run.train_loss[0]) for run in runs)
     lowest = min(np.nanmin([run.val_loss, run.train_loss]) for run in runs)
-    bottom, top = nice_floor(max(lowest, 1e-12) * 0.95), nice_ceiling(highest * 1.02)
-    return (bottom, top) if present is None else (min(bottom, present[0]), max(top, present[1]))
+    limits = nice_floor(max(lowest, 1e-12) * 0.95), nice_ceiling(highest * 1.02)
+    return _widened(limits, present)
+
+
+def _metric_limits(
+    curves: Sequence[Curve], metric: str, present: tuple[float, float] | None
+) -> tuple[float, float]:
+    """Return round numbers around a metric's values."""
+    values = np.concatenate([[], *(run.of(metric) for curve in curves for run in curve.runs)])
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return present or (0.0, 1.0)
+    low, high = float(values.min()), float(values.max())
+    step = float(np.ptp(RoundTicks(6).tick_values(low, max(high, low + 0.01))[:2])) or 0.01
+    limits = math.floor(low / step) * step, math.ceil(high / step + 0.1) * step
+    return _widened(limits, present)
+
+
+def _widened(
+    limits: tuple[float, float], present: tuple[float, float] | None
+) -> tuple[float, float]:
+    if present is None:
+        return limits
+    return min(limits[0], present[0]), max(limits[1], present[1])

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from ..live import LiveFigure
-from ..style import STYLES, Style, dress, nice_ceiling, set_loss_scale
+from ..style import Style, dress, kit_look, set_loss_scale, style_of
 from ..theory import Expected
+from ..ticks import nice_ceiling
 from ..words import WORDS
+from .artists import FINE, Legends, set_line
 from .core import Picture
 
 LEVELS = 0.05 * 3.0 ** np.arange(6)  # the lines of equal loss
@@ -42,10 +43,19 @@ class Walk:
 class QuadraticPicture(Picture):
     """Draws walks into one widget; the flat direction lies across, the steep one upright."""
 
+    @kit_look()
     def __init__(self) -> None:
         figure = Figure(figsize=(7.9, 3.7), dpi=120)
         figure.subplots_adjust(left=0.075, right=0.985, top=0.8, bottom=0.14, wspace=0.24)
-        self._figure = figure
+        self._legends = Legends(
+            figure,
+            most=3,
+            loc="lower left",
+            bbox_to_anchor=(0.062, 0.87),
+            ncols=3,
+            handlelength=2.4,
+            columnspacing=1.4,
+        )
         self._map_ax, self._loss_ax = figure.subplots(1, 2)
         dress(self._map_ax, x=WORDS["flat"], y=WORDS["steep"], title=WORDS["map_title"])
         dress(
@@ -67,7 +77,7 @@ class QuadraticPicture(Picture):
         for slot in self._slots:
             slot.set_visible(False)
         for slot, (label, walk) in zip(self._slots, walks.items(), strict=False):
-            slot.show(walk, STYLES[label])
+            slot.show(walk, style_of(label))
         self._levels.set_data(*_levels(curvature))
         self.live.draw(background_changed=self._fit(walks), crisp=crisp)
 
@@ -80,20 +90,8 @@ class QuadraticPicture(Picture):
         self._frame = frame
         self._loss_ax.set_xlim(0, longest)
         set_loss_scale(self._loss_ax, *frame[1])
-        for legend in self._figure.legends[:]:
-            legend.remove()
-        handles = [Line2D([], [], **STYLES[label]._asdict(), lw=2.4) for label in walks]
-        handles.append(Line2D([], [], color="#555555", lw=1.2, ls=":"))
-        self._figure.legend(
-            handles,
-            [*walks, WORDS["floor_label"]],
-            loc="lower left",
-            bbox_to_anchor=(0.062, 0.87),
-            ncols=3,
-            frameon=False,
-            handlelength=2.4,
-            columnspacing=1.4,
-        )
+        entries = [(label, style_of(label), 2.4) for label in walks]
+        self._legends.show([*entries, (WORDS["floor_label"], Style("#555555", FINE), 1.2)])
         return True
 
 
@@ -116,7 +114,8 @@ class _Slot:
         self.set_visible(True)
         for artist in self.artists:
             artist.set_color(style.color)
-        self.loss.set_linestyle(style.linestyle)
+        self.centre.set_markeredgecolor(style.color)
+        set_line(self.loss, style, 2.4)
         self.path.set_data(*_drawable(walk.path).T[::-1])
         mean, sigma = walk.expected.mean[-1], np.sqrt(walk.expected.variance[-1])
         (y, x), (sigma_y, sigma_x) = _drawable(mean), _drawable(sigma)

@@ -11,7 +11,8 @@ from ..live import LiveFigure
 from ..range_plot import PICK_STYLES, RangeArtists
 from ..range_test import RangeTest
 from ..stats import mean_and_error
-from ..style import dress, nice_ceiling, nice_floor, set_loss_scale
+from ..style import dress, kit_look, set_loss_scale
+from ..ticks import nice_ceiling, nice_floor
 from ..training import History
 from ..words import WORDS
 from .core import Picture
@@ -20,6 +21,7 @@ from .core import Picture
 class RangePicture(Picture):
     """The live picture: one set of artists for its lifetime."""
 
+    @kit_look()
     def __init__(self, epochs: int) -> None:
         figure = Figure(figsize=(7.9, 3.5), dpi=120)
         figure.subplots_adjust(left=0.075, right=0.98, top=0.92, bottom=0.145, wspace=0.22)
@@ -32,7 +34,13 @@ class RangePicture(Picture):
         for name, style in PICK_STYLES.items():
             band = self._ax.fill_between([1.0], [1.0], [1.0], color=style.color, alpha=0.18, lw=0)
             (line,) = self._ax.plot(
-                [], [], **style._asdict(), lw=2.2, label=WORDS[f"pick_{name}"], marker=""
+                [],
+                [],
+                **style._asdict(),
+                lw=2.2,
+                label=WORDS[f"pick_{name}"],
+                marker="",
+                mec=style.color,
             )
             self._curves[name] = (band, line)
         self._ax.legend(frameon=False, fontsize=9, handlelength=3, loc="upper right")
@@ -52,7 +60,7 @@ class RangePicture(Picture):
         """Draw a test and the training at its picks, which may be unfinished or missing."""
         changed = self._range.show(test) or loss_label != self._ax.get_ylabel()
         for ax in (self._test_ax, self._ax):
-            ax.set_ylabel(loss_label)
+            ax.yaxis.label.set_text(loss_label)  # ax.set_ylabel would ask rcParams
         heights = [np.empty(0)]
         for name, (band, line) in self._curves.items():
             runs = histories.get(name, [])

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from ..experiments import Sweep
 from ..heatmap import HeatMap
 from ..live import LiveFigure
+from ..style import kit_look
 from ..words import WORDS
 from .core import Picture
 from .picture import Panels, Scene
@@ -17,9 +18,12 @@ class SweepPicture(Picture):
 
     Args:
         sweep: an empty one will do; its grid decides the cells.
+        label: what the cells' numbers are.
+        higher: whether higher is better.
     """
 
-    def __init__(self, sweep: Sweep) -> None:
+    @kit_look()
+    def __init__(self, sweep: Sweep, *, label: str | None = None, higher: bool = False) -> None:
         figure = Figure(figsize=(7.9, 4.3), dpi=120)
         columns = figure.add_gridspec(
             1, 2, width_ratios=(1.38, 1), left=0.072, right=0.98, top=0.84, bottom=0.12, wspace=0.38
@@ -27,8 +31,9 @@ class SweepPicture(Picture):
         right = columns[1].subgridspec(2, 1, hspace=0.72)
         map_ax = figure.add_subplot(columns[0])
         rate_ax, loss_ax = (figure.add_subplot(right[row]) for row in range(2))
-        self._map = HeatMap(map_ax, sweep.grid)
-        lines = WORDS["mean_final_loss"], f"{WORDS['best']}; {WORDS['marked']}"
+        self._map = HeatMap(map_ax, sweep.grid, higher=higher)
+        best = WORDS["best_higher" if higher else "best"]
+        lines = label or WORDS["mean_final_loss"], f"{best}; {WORDS['marked']}"
         map_ax.set_title("\n".join(lines), fontsize="medium", loc="left")
         titles = (WORDS["rate_applied"], WORDS["loss_title"])
         self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.62, 0.905), ticks=6)

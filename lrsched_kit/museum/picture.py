@@ -7,10 +7,11 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator
 
-from ..plotting import new_axes, stairs
-from ..style import dress, nice_ceiling, set_rate_scale
+from ..curves import stairs
+from ..plotting import drawn_by_kit, new_axes
+from ..style import MOST_BETWEEN, dress, set_rate_scale
+from ..ticks import nice_ceiling
 from ..words import WORDS
 from .exhibit import Exhibit, Showing
 
@@ -29,9 +30,19 @@ class ExhibitAxes:
     def __init__(self, ax: Axes) -> None:
         self._ax = ax
         self._meant = [ax.plot([], [], color=MEANT, ls=dash, lw=6)[0] for dash in DASHES]
-        self._applied = [ax.plot([], [], ls=dash, lw=2)[0] for dash in DASHES]
+        self._applied = [ax.plot([], [], color=WRONG, ls=dash, lw=2)[0] for dash in DASHES]
         (self._end,) = ax.plot([], [], "x", color=WRONG, ms=10, mew=3, clip_on=False)
         self.artists = (*self._meant, *self._applied, self._end)
+        self._legend = ax.legend(
+            handles=[Line2D([], [], color=MEANT, lw=6), Line2D([], [], color=WRONG, lw=2)],
+            labels=[WORDS["meant"], WORDS["applied_False"]],
+            loc="lower left",
+            bbox_to_anchor=(-0.01, 0.98),
+            ncols=2,
+            frameon=False,
+        )
+        dress(ax, x="", y="")
+        ax.yaxis.get_minor_ticks(MOST_BETWEEN)
         self._frame: tuple | None = None
 
     def show(self, exhibit: Exhibit, showing: Showing, *, mended: bool) -> bool:
@@ -53,25 +64,17 @@ class ExhibitAxes:
         if frame == self._frame:
             return False
         self._frame = frame
-        dress(self._ax, x=WORDS[exhibit.unit], y="\n".join(exhibit.curves))
+        self._ax.xaxis.label.set_text(WORDS[exhibit.unit])  # ax.set_xlabel would ask rcParams
+        self._ax.yaxis.label.set_text("\n".join(exhibit.curves))
         set_rate_scale(self._ax, log=exhibit.log)
-        if exhibit.log:
-            self._ax.yaxis.set_major_locator(FixedLocator(_decades(*limits)))
         self._ax.set_ylim(*limits)
         self._ax.set_xlim(0, len(showing.meant))
-        self._ax.legend(
-            handles=[
-                Line2D([], [], color=MEANT, lw=6, label=WORDS["meant"]),
-                Line2D([], [], color=color, lw=2, label=WORDS[f"applied_{mended}"]),
-            ],
-            loc="lower left",
-            bbox_to_anchor=(-0.01, 0.98),
-            ncols=2,
-            frameon=False,
-        )
+        self._legend.get_texts()[1].set_text(WORDS[f"applied_{mended}"])
+        self._legend.legend_handles[1].set_color(color)
         return True
 
 
+@drawn_by_kit
 def plot_exhibit(
     exhibit: Exhibit, ax: Axes | None = None, *, mended: bool = False, **knobs: object
 ) -> Axes:
@@ -102,9 +105,3 @@ def _limits(values: np.ndarray, *, log: bool) -> tuple[float, float]:
     top = math.ceil(math.log10(high) - 1e-9)
     bottom = math.floor(math.log10(values[values > 0].min()) + 1e-9)
     return 10.0 ** min(max(bottom, top - LOG_DECADES), top - 1) * 0.6, 10.0**top * 1.7
-
-
-def _decades(low: float, high: float) -> list[float]:
-    """Return at most six powers of ten between two limits, the highest among them."""
-    top, bottom = math.floor(math.log10(high)), math.ceil(math.log10(low))
-    return [10.0**power for power in range(top, bottom - 1, -math.ceil((top - bottom + 1) / 6))]
