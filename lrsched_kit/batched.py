@@ -20,6 +20,7 @@ from torch.nn import functional
 from .data import Dataset
 from .trial import Trial
 
+
 def losses(outputs: Tensor, y: Tensor) -> Tensor:
     """Return each run's mean loss: for one run, what ``Dataset.loss_fn`` returns.
 

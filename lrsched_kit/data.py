@@ -85,15 +85,15 @@ class Dataset:
             )
         for name, what in {"loss": self.loss, **self.metrics}.items():
             if not callable(what) and (what is not None or name != "loss"):
-                raise ValueError(
-                    f"{name} must be a function of outputs and targets, got {what!r}."
-                )
+                raise ValueError(f"{name} must be a function of outputs and targets, got {what!r}.")
         if "loss" in self.metrics:
             raise ValueError('metrics must have names of their own, got "loss".')
         if self.is_classification:
             # Copies of the same numbers: torch's losses want classes as int64.
-            if self.loss is None or isinstance(self.loss, _TAKE_CLASSES) or (
-                self.loss in _TAKE_CLASSES_TOO
+            if (
+                self.loss is None
+                or isinstance(self.loss, _TAKE_CLASSES)
+                or (self.loss in _TAKE_CLASSES_TOO)
             ):
                 for name in ("y_train", "y_val"):
                     object.__setattr__(self, name, getattr(self, name).long())

@@ -6,8 +6,8 @@ import copy
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from operator import methodcaller
@@ -25,10 +25,10 @@ from .models import seeded
 from .optimizers import Maker, Unless, build_optimizer, get_rule, make_optimizer
 from .params import check_number
 from .proof import Layout, layout_of, prove, why_alone
+from .randomness import borrowed
 from .runs import Alone, Run, Together
 from .schedules import get_schedule
 from .training import History, Training, check_parts, check_step_every, one_thread
-from .randomness import borrowed
 from .trial import Trial, is_lazy, try_out, unchanged
 
 __all__ = ["Fleet", "Run", "make_optimizer", "train_many"]

@@ -96,7 +96,7 @@ def steps_left(scheduler: LRScheduler) -> float:
 
 
 def _whole(scheduler: LRScheduler) -> float:
-    """Return how many steps a scheduler takes from its start, which SequentialLR puts it back to."""
+    """Return how many steps a scheduler takes from its start; SequentialLR puts it there."""
     if isinstance(scheduler, OneCycleLR):
         return scheduler.total_steps
     return steps_left(scheduler)

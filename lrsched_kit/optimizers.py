@@ -110,7 +110,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             "torch.optim.SGD(model.parameters(), lr={lr}, momentum=0.9)",
         ),
         "adam": Rule(optim.Adam, _adam, 2, 0.9, "torch.optim.Adam(model.parameters(), lr={lr})"),
-        "adamw": Rule(optim.AdamW, _adamw, 2, 0.9, "torch.optim.AdamW(model.parameters(), lr={lr})"),
+        "adamw": Rule(
+            optim.AdamW, _adamw, 2, 0.9, "torch.optim.AdamW(model.parameters(), lr={lr})"
+        ),
     }
 )
 
@@ -188,7 +190,7 @@ def build_optimizer(how: str | Maker, model: nn.Module, base_lr: float) -> optim
     optimizer = how(model)
     if not isinstance(optimizer, optim.Optimizer):
         raise ValueError(
-            f"make_optimizer must return a torch.optim.Optimizer for a model, got {optimizer!r:.80}."
+            f"make_optimizer must return a torch.optim.Optimizer, got {optimizer!r:.80}."
         )
     check_stepping(optimizer)
     rates = rates_of(optimizer)

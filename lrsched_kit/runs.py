@@ -40,7 +40,7 @@ class Run:
 
     schedule: str | Schedule
     params: Mapping[str, Any] = field(default_factory=dict)
-    base_lr: float = Unless(0.1)  # noqa: RUF009  # as immutable as any number
+    base_lr: float = Unless(0.1)  # as immutable as any number
     optimizer: str | Maker = "momentum"
     seed: int = 0
     step_every: str | None = None
@@ -50,7 +50,9 @@ class Run:
 class Rates:
     """What torch's schedulers say, epoch by epoch; runs that must agree share one scheduler."""
 
-    def __init__(self, runs: Sequence[Run], layouts: Sequence[Layout], epochs: int, steps: int):
+    def __init__(
+        self, runs: Sequence[Run], layouts: Sequence[Layout], epochs: int, steps: int
+    ) -> None:
         self._steps = steps
         self._keys: list[Hashable] = []
         self._sources: dict[Hashable, Generator[np.ndarray, float, None]] = {}
@@ -228,11 +230,11 @@ class Together:
 
     def _metric(self, metric: Callable[..., Any], outputs: Any) -> np.ndarray:
         y = self._data.y_val
-        if metric is accuracy and isinstance(outputs, Tensor) and outputs.ndim == 3 and y.ndim == 1:
+        plain = isinstance(outputs, Tensor) and outputs.ndim == 3 and y.ndim == 1
+        if metric is accuracy and plain and outputs.shape[2] > 1:
             # max() finds the class that argmax() finds, several times faster.
-            if outputs.shape[2] > 1:
-                right = outputs.movedim(2, 1).max(1).indices == y
-                return right.double().flatten(1).mean(1).numpy()
+            right = outputs.movedim(2, 1).max(1).indices == y
+            return right.double().flatten(1).mean(1).numpy()
         count = len(self._runs)
         return np.array([float(metric(part_of(outputs, k), y)) for k in range(count)])
 

@@ -142,9 +142,7 @@ def _run(
     return recorder.calls, recorder.drawing if listen or not drew else None, others, changes()
 
 
-def _loss(
-    model: nn.Module, data: Dataset, rows: slice, part: str, recorder: _Recorder
-) -> Any:
+def _loss(model: nn.Module, data: Dataset, rows: slice, part: str, recorder: _Recorder) -> Any:
     """Make outputs and their loss, and return the former; say in words what goes wrong."""
     x, y = (getattr(data, f"{name}_{part}")[rows] for name in "xy")
     try:
@@ -351,8 +349,10 @@ class _Unknown:
 
 def _same(first: Any, second: Any) -> bool:
     if isinstance(first, Tensor) and isinstance(second, Tensor):
-        return first.shape == second.shape and torch.equal(first.isnan(), second.isnan()) and (
-            torch.equal(first.nan_to_num(), second.nan_to_num())
+        return (
+            first.shape == second.shape
+            and torch.equal(first.isnan(), second.isnan())
+            and (torch.equal(first.nan_to_num(), second.nan_to_num()))
         )
     if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
         return len(first) == len(second) and all(map(_same, first, second))

@@ -6,7 +6,7 @@ from PIL import Image
 
 from lrsched_kit import FAMILIES, SCHEDULES, History, plot_heat_map, plot_histories, plot_rates
 from lrsched_kit.plotting import new_axes
-from lrsched_kit.style import OTHER_STYLES, OWN_STYLE, STYLES, style_of
+from lrsched_kit.style import OTHER_STYLES, STYLES
 from lrsched_kit.ticks import loss_ticks, nice_ceiling
 
 

@@ -22,7 +22,6 @@ from ..optimizers import Maker, Unless
 from ..schedules import Param, Schedule, check_number, get_schedule, nearest
 from ..stats import mean_and_error
 from ..training import History
-from ..words import WORDS
 from .slices import Job, complete, make_run, one_optimizer, train_parts
 
 Cell = tuple[int, int]  # places in the two lists of values
@@ -250,7 +249,9 @@ def sweep(
     job = Job(make_model, data, epochs, batch_size, dtype)
     found, missing = train_parts(job, parts, executor=executor, progress=progress)
     histories = {cells[place]: runs for place, runs in sorted(found.items())}
-    return Sweep(get_schedule(schedule).name, checked, seeds, histories, missing, metric, better == "higher")
+    return Sweep(
+        get_schedule(schedule).name, checked, seeds, histories, missing, metric, better == "higher"
+    )
 
 
 def _fixed(
@@ -322,6 +323,4 @@ def cell_runs(
     params = dict(setting)
     base_lr = params.pop("base_lr")
     params = complete(schedule, params, epochs)
-    return [
-        make_run(schedule, params, base_lr, optimizer, seed, metric, better) for seed in seeds
-    ]
+    return [make_run(schedule, params, base_lr, optimizer, seed, metric, better) for seed in seeds]
