@@ -259,6 +259,14 @@ class Fleet:
         steps = math.ceil(len(self._data.x_train) / batch_size)
         return _checked(runs, self._data, step_every, epochs, steps, None)
 
+    def rates(self, run: Run) -> tuple[float, ...]:
+        """Return the base rate of each parameter group of that run's optimizer."""
+        return self._layout(run).rates
+
+    def trial(self) -> Trial:
+        """Return what a forward pass of the model does."""
+        return self._trial
+
     def _layout(self, run: Run) -> Layout:
         """Return how that run's optimizer moves its model's parameters."""
         if callable(run.optimizer):

@@ -250,4 +250,4 @@ def momentum_of(optimizer: optim.Optimizer) -> float:
     0.9
     """
     group = optimizer.param_groups[0]
-    return group["betas"][0] if "betas" in group else group["momentum"]
+    return group["betas"][0] if "betas" in group else group.get("momentum", 0.0)

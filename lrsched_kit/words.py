@@ -57,6 +57,12 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "model": "model",
         "model_help": "what is trained; a new choice suggests a base_lr",
         "own_model": "own model",
+        "own_optimizer": "own optimizer",
+        "alone_line": "Trained run by run, on {seeds} seeds, as this model cannot train together "
+        "with others: {reason}.",
+        "training_seed": "Training: seed {seed} of {seeds}, epoch {epoch} of {epochs}.",
+        "group_line": "Parameter group {number}: the rate goes from {first} to {last}.",
+        "own_loss": "loss",
         "optimizer": "optimizer",
         "optimizer_help": "momentum: SGD with momentum 0.9; a new choice suggests a base_lr",
         "step_every": "scheduler steps every",
@@ -152,6 +158,13 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "loss_line_one": "Final validation loss: {losses}.",
         "better": "{label} is lower on {wins} of {seeds} seeds, by {gap}.",
         "worse": "{label} is lower on {wins} of {seeds} seeds: on average it is higher by {gap}.",
+        "better_higher": "{label} is higher in {metric} on {wins} of {seeds} seeds, by {gap}.",
+        "worse_higher": "{label} is higher in {metric} on {wins} of {seeds} seeds: on average it "
+        "is lower by {gap}.",
+        "better_lower": "{label} is lower in {metric} on {wins} of {seeds} seeds, by {gap}.",
+        "worse_lower": "{label} is lower in {metric} on {wins} of {seeds} seeds: on average it is "
+        "higher by {gap}.",
+        "metric_line": "Final validation {metric} (mean of {seeds} seeds): {values}.",
         "same": "{label} ends exactly where the constant rate does, on all {seeds} seeds.",
         "cell_line": "Chosen: {cell}.",
         "cell_diverged": "diverged",

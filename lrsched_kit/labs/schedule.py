@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from ..data import Dataset
+from ..data import Dataset, check_metric
+from ..optimizers import Maker
 from ..schedules import Param, Schedule, get_schedule
 from ..training import STEP_EVERY, check_step_every
 from ..words import WORDS
@@ -17,6 +18,7 @@ from .run_lab import RunLab
 from .saving import save_run
 from .schedule_work import MAX_PINS, LabRequest, LabResult, LabWork, Setting
 from .subjects import first_base_lr, make_pickers, make_subjects
+from .verdict import Follow
 
 BASE_LR = Param("base_lr", 0.1, 1e-4, 10, log=True, help=WORDS["base_lr_help"])
 EPOCHS = Param("epochs", 20, 1, 40, integer=True, help=WORDS["epochs_help"])
@@ -31,16 +33,21 @@ class ScheduleLab(RunLab):
     standard error. Training runs on a thread of the lab's own, so the notebook stays free.
 
     Args:
-        name: a row of `SCHEDULES`.
+        name: a row of `SCHEDULES`, or a row of one's own.
         base_lr, epochs: where their sliders start; without ``base_lr``, at a rate that suits model
             and optimizer.
         make_model: a class in `MODELS`, where the menu of models then starts; or a model of your
             own, called for each seed.
         data: without it, what the model is made for.
         optimizer: where its menu starts: "sgd", "momentum", "adam" or "adamw".
+        make_optimizer: a function of the model instead, whose parameter groups and other settings
+            are its own; base_lr is then the first group's rate, and others keep their ratio to it.
         batch_size: rows per update; None: as advised for the model.
         step_every: "epoch" or "batch", when the scheduler steps; None: as practice has it.
-        seeds: how many seeds to average over.
+        seeds: how many seeds to average over; None: 5, or 3 for a model that cannot train
+            together with others and is trained run by run, more slowly.
+        metric: what the verdict and the picture follow: "loss", or a metric of the data.
+        better: "lower" or "higher", which value of it is better; known for loss and accuracy.
         **params: where the schedule's own sliders start. A value beyond a slider widens it; a
             length of the run that is left out, such as ``T_max``, is set to ``epochs``.
 
@@ -63,22 +70,27 @@ class ScheduleLab(RunLab):
 
     def __init__(
         self,
-        name: str,
+        name: str | Schedule,
         *,
         base_lr: float | None = None,
         epochs: int = int(EPOCHS.default),
         data: Dataset | None = None,
         make_model: Callable[[], nn.Module] | None = None,
         optimizer: str = "momentum",
+        make_optimizer: Maker | None = None,
         batch_size: int | None = None,
         step_every: str | None = None,
-        seeds: int = 5,
-        **params: float,
+        seeds: int | None = None,
+        metric: str = "loss",
+        better: str | None = None,
+        **params: Any,
     ) -> None:
         self._schedule = get_schedule(name)
         unit = self._schedule.step_every if step_every is None else step_every
         check_step_every(unit, wants_metric=self._schedule.metric_driven)
-        subjects = make_subjects(make_model, data, batch_size, seeds)
+        subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer)
+        first = next(iter(subjects.values()))
+        follow = Follow(metric, check_metric(first.data, metric, better))
         values = {"base_lr": first_base_lr(base_lr, subjects, optimizer)}
         values["epochs"] = EPOCHS.check(epochs)
         values |= self._schedule.complete(params, horizon=values["epochs"])
@@ -91,7 +103,7 @@ class ScheduleLab(RunLab):
             for param in (BASE_LR, EPOCHS, *self._schedule.params)
         }
         buttons = make_buttons(("run", "pin", "reset", "log", "code", "save"), SAVE_FOLDER)
-        self._work: LabWork = LabWork(self._schedule, subjects, start)
+        self._work: LabWork = LabWork(self._schedule, subjects, start, follow)
         self._work.plan(self._setting_of(start))  # refuses values that do not go together
         super().__init__(
             subjects,

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..fleet import Run
 from ..live import Cancel
-from ..optimizers import get_rule
-from ..schedules import Schedule, trace_lr, trace_momentum
-from ..style import OTHER_STYLES, STYLES
+from ..schedules import Schedule, trace_groups, trace_momentum
+from ..style import OTHER_STYLES, style_of
 from ..training import History
 from ..words import WORDS
 from .core import Work
 from .picture import MAX_CURVES, Curve, LabPicture, Scene
 from .subjects import Subject
-from .verdict import loss_lines, momentum_line, rate_line
+from .verdict import Follow, group_lines, loss_lines, momentum_line, rate_line
 
 MAX_PINS = MAX_CURVES - 2  # beside the schedule and the constant rate
 FRAME_SECONDS = 0.04  # growing curves need no more than 25 frames a second
@@ -40,7 +38,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class LabResult:
-    """A setting, the rates planned for it, and the runs by label (possibly unfinished)."""
+    """A setting, the rates planned for it, and the runs by label (possibly unfinished).
+
+    Planned rates have the shape ``(groups, steps)``.
+    """
 
     setting: Setting
     planned: np.ndarray | None
@@ -68,12 +69,17 @@ class LabWork(Work[LabRequest]):
     make_picture: type[LabPicture] = LabPicture
 
     def __init__(
-        self, schedule: Schedule, subjects: Mapping[str, Subject], start: Mapping[str, Any]
+        self,
+        schedule: Schedule,
+        subjects: Mapping[str, Subject],
+        start: Mapping[str, Any],
+        follow: Follow = Follow(),  # noqa: B008  # it never changes
     ) -> None:
         by_metric = schedule.metric_driven
         title = WORDS["rate_title_by_metric" if by_metric else "rate_title"]
         super().__init__(self.make_picture(title))
         self._schedule, self._subjects, self._start = schedule, subjects, start
+        self._follow = follow
         _ = subjects[start["model"]].fleet  # found fit now, where the cell runs
         self.result: LabResult | None = None
         self._shown: LabResult | None = None  # complete or stopped
@@ -115,20 +121,22 @@ class LabWork(Work[LabRequest]):
         return setting.epochs * (self._subjects[setting.model].steps_per_epoch if per_batch else 1)
 
     def plan(self, setting: Setting) -> np.ndarray | None:
-        """Return the rates to be, one per scheduler step; None where a metric decides.
+        """Return the rates to be, ``(groups, scheduler steps)``; None where a metric decides.
 
         Raises:
             ValueError: if values do not go together.
         """
-        rate, steps = setting.base_lr, self.steps(setting)
+        steps = self.steps(setting)
+        rates = self._subjects[setting.model].rates(setting.optimizer, setting.base_lr)
         if self._schedule.metric_driven:
-            self._schedule.check(setting.params, base_lr=rate, total_steps=steps)
+            self._schedule.check(setting.params, base_lr=rates[0], total_steps=steps)
             return None
-        return trace_lr(self._schedule, base_lr=rate, steps=steps, **setting.params)
+        return trace_groups(self._schedule, rates=rates, steps=steps, **setting.params)
 
     def _momentum_lines(self, setting: Setting) -> list[str]:
-        # A rule without memory, plain SGD, has no momentum to move.
-        if not (self._schedule.moves_momentum and get_rule(setting.optimizer).memory):
+        subject = self._subjects[setting.model]
+        # Plain SGD has no momentum to move.
+        if not (self._schedule.moves_momentum and subject.has_momentum(setting.optimizer)):
             return []
         options = {"base_lr": setting.base_lr, "steps": self.steps(setting), **setting.params}
         return [momentum_line(trace_momentum(self._schedule, **options))]
@@ -149,42 +157,62 @@ class LabWork(Work[LabRequest]):
         self._say(result, [WORDS["training"].format(epoch=0, epochs=setting.epochs)])
         last_frame = time.monotonic()
 
-        def gather(runs: list[History]) -> LabResult:
-            n = subject.seeds
-            parts = {label: runs[i * n : (i + 1) * n] for i, label in enumerate(labels)}
+        rounds = subject.rounds(setting.optimizer) if labels else []
+        found: dict[str, list[History]] = {label: [] for label in labels}  # of finished rounds
+
+        def gather(runs: list[History], count: int) -> LabResult:
+            new = {label: runs[i * count : (i + 1) * count] for i, label in enumerate(labels)}
+            parts = {label: [*found[label], *new[label]] for label in labels}
             return LabResult(setting, planned, {**parts, **known})
 
-        def on_epoch(epoch: int, runs: list[History]) -> None:
-            nonlocal last_frame
-            if cancel() or time.monotonic() - last_frame < FRAME_SECONDS:
-                return
-            last_frame = time.monotonic()
-            now = gather(runs)
-            self._draw(request, now)
-            self._say(now, [WORDS["training"].format(epoch=epoch + 1, epochs=setting.epochs)])
-            self.progress.value = (epoch + 1) / setting.epochs
+        for number, seeds in enumerate(rounds):
 
-        runs = [
-            Run(*schedules[label], setting.base_lr, setting.optimizer, seed)
-            for label in labels
-            for seed in range(subject.seeds)
-        ]
-        runs = runs and subject.fleet.train(
-            runs,
-            epochs=setting.epochs,
-            batch_size=subject.batch_size,
-            step_every=setting.step_every,
-            on_epoch=on_epoch,
-            should_stop=cancel,
-        )
-        result = gather(runs)
+            def on_epoch(
+                epoch: int, runs: list[History], number: int = number, count: int = len(seeds)
+            ) -> None:
+                nonlocal last_frame
+                if cancel() or time.monotonic() - last_frame < FRAME_SECONDS:
+                    return
+                last_frame = time.monotonic()
+                # Means of runs that have ended would lose their ends with one that has begun.
+                now = gather(runs, count) if number == 0 else gather([], 0)
+                self._draw(request, now)
+                key = "training" if len(rounds) == 1 else "training_seed"
+                facts = {"seed": number + 1, "seeds": len(rounds), "epochs": setting.epochs}
+                self._say(now, [WORDS[key].format(epoch=epoch + 1, **facts)])
+                self.progress.value = (number + (epoch + 1) / setting.epochs) / len(rounds)
+
+            options = subject.run(setting.optimizer, setting.base_lr)
+            runs = [
+                replace(
+                    options,
+                    schedule=schedules[label][0],
+                    params=schedules[label][1],
+                    seed=seed,
+                    metric=self._follow.told(schedules[label][1]),
+                )
+                for label in labels
+                for seed in seeds
+            ]
+            trained = subject.fleet.train(
+                runs,
+                epochs=setting.epochs,
+                batch_size=subject.batch_size,
+                step_every=setting.step_every,
+                on_epoch=on_epoch,
+                should_stop=cancel,
+            )
+            found = dict(gather(trained, len(seeds)).histories)
+            if cancel():
+                break
+        result = gather([], 0)
         if not cancel():
             self._constants = key, result.histories["Constant"]
         return result
 
     def _outcome(self, shown: LabResult) -> list[str]:
         if shown is self.result:
-            return loss_lines(shown.histories)
+            return loss_lines(shown.histories, self._follow)
         epoch = max(run.finished for run in shown.histories[self._name])
         return [WORDS["stopped"].format(epoch=epoch, epochs=shown.setting.epochs)]
 
@@ -194,26 +222,36 @@ class LabWork(Work[LabRequest]):
         if planned is None:
             return
         for run in result.histories[self._name]:
-            applied = run.lr.reshape(len(planned), -1)  # the updates of each scheduler step
-            made = np.isfinite(applied[:, -1])
-            if not (applied[made] == planned[made, None]).all():
-                raise RuntimeError(f"planned rates {planned} differ from those applied, {run.lr}.")
+            # the updates of each scheduler step
+            applied = run.group_lr.reshape(*planned.shape, -1)
+            made = np.isfinite(applied[:, :, -1])
+            if not (applied[made] == planned[made][:, None]).all():
+                raise RuntimeError(
+                    f"planned rates {planned} differ from those applied, {run.group_lr}."
+                )
 
     def _say(self, result: LabResult, lines: list[str]) -> None:
         runs = result.histories.get(self._name, [])
-        rates = result.planned if result.planned is not None else runs[0].epoch_lr if runs else None
+        rates = result.planned
+        if rates is None and runs:
+            rates = runs[0].group_lr
         if rates is not None and np.isfinite(rates).any():
             by_metric = self._schedule.metric_driven
             epochs = result.setting.epochs
-            rate = rate_line(self._name, rates, epochs, metric_driven=by_metric)
-            lines = [rate, *self._momentum, *lines]
+            rate = rate_line(self._name, rates[0], epochs, metric_driven=by_metric)
+            lines = [rate, *group_lines(rates), *self._momentum, *lines]
+        subject = self._subjects[result.setting.model]
+        if reason := subject.alone(result.setting.optimizer):
+            lines = [*lines, WORDS["alone_line"].format(seeds=subject.seeds, reason=reason)]
         self.say(lines)
 
     def _draw(self, request: LabRequest, result: LabResult, *, crisp: bool = False) -> None:
         curves = [self._curve(self._name, result)]
         if self._name != "Constant":
-            base_lr, epochs = result.setting.base_lr, result.setting.epochs
-            flat = LabResult(result.setting, np.full(epochs, base_lr), result.histories)
+            setting = result.setting
+            rates = self._subjects[setting.model].rates(setting.optimizer, setting.base_lr)
+            planned = np.repeat(np.array(rates)[:, np.newaxis], setting.epochs, axis=1)
+            flat = LabResult(setting, planned, result.histories)
             curves.insert(0, self._curve("Constant", flat))
         setting = result.setting
         loss_label = self._subjects[setting.model].loss_label
@@ -231,12 +269,14 @@ class LabWork(Work[LabRequest]):
             loss_label=loss_label,
             by_batch=setting.step_every == "batch",
             log=request.log,
+            metric=self._follow.metric,
         )
         self.picture.show(scene, crisp=crisp)
 
     def _curve(self, label: str, result: LabResult) -> Curve:
         runs = result.histories.get(label, [])
-        return Curve(label, STYLES[label], result.planned, runs, thin=label != self._name)
+        style = style_of(self._schedule if label == self._name else label)
+        return Curve(label, style, result.planned, runs, thin=label != self._name)
 
     def _differences(self, pin: LabResult) -> str:
         values = {**vars(pin.setting), **pin.setting.params}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -14,14 +14,15 @@ from torch import nn
 
 from ..advice import ADVICE, suggest_base_lr
 from ..data import Dataset
-from ..fleet import Fleet
+from ..fleet import Fleet, Run
 from ..models import MODELS, seeded
-from ..optimizers import RULES, get_rule
+from ..optimizers import RULES, Maker, Unless, build_optimizer, get_rule, momentum_of
 from ..schedules import check_number
 from ..words import WORDS
 from .controls import button_row, make_menu, move_to, slider_grid
 from .core import Lab, Request, Work
 
+SEEDS_ALONE = 3  # of a model that trains run by run, unless a reader asks for more
 SEEDS = 10  # models are made for so many at least: a range test's slider offers them
 
 
@@ -30,7 +31,7 @@ class Subject:
     """A model and what it is trained on.
 
     Attributes:
-        make_model, data, batch_size: as in `train_many`.
+        make_model, data, batch_size, make_optimizer: as in `train_many`.
         seeds: how many seeds a lab trains it on.
         models: seed -> the model that training starts from, made where the lab is: making models
             touches the process's random numbers, which a lab's thread must leave alone.
@@ -40,6 +41,7 @@ class Subject:
     data: Dataset
     batch_size: int
     seeds: int
+    make_optimizer: Maker | None = None
     models: Mapping[int, nn.Module] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -51,6 +53,29 @@ class Subject:
         """The model and the data, found fit for each other when this is first asked for."""
         return Fleet(self.make_model, self.data, self.models)
 
+    def run(self, name: str, base_lr: float = 0.1) -> Run:
+        """Return a run of the constant rate, with what the menu calls that optimizer."""
+        return Run("Constant", {}, base_lr, self.make_optimizer or name)
+
+    def alone(self, name: str) -> str:
+        """Say why its runs train one by one with that optimizer, or nothing."""
+        return self.fleet.why_alone(self.run(name))
+
+    def rates(self, name: str, base_lr: float) -> tuple[float, ...]:
+        """Return the base rate of each parameter group."""
+        return self.fleet.rates(self.run(name, base_lr))
+
+    def has_momentum(self, name: str) -> bool:
+        """Whether that optimizer has momentum, or a first beta, that a scheduler can move."""
+        optimizer = build_optimizer(self.make_optimizer or name, self.models[0], Unless(0.1))
+        return momentum_of(optimizer) > 0
+
+    def rounds(self, name: str) -> list[range]:
+        """Return which seeds train at the same time: all, or where runs train alone, each."""
+        if not self.alone(name):
+            return [range(self.seeds)]
+        return [range(seed, seed + 1) for seed in range(self.seeds)]
+
     @property
     def steps_per_epoch(self) -> int:
         """How many updates an epoch has."""
@@ -59,6 +84,8 @@ class Subject:
     @property
     def loss_label(self) -> str:
         """What the loss axis is called."""
+        if not self.data.has_plain_loss:
+            return WORDS["own_loss"]
         return WORDS["cross_entropy" if self.data.is_classification else "squared_error"]
 
 
@@ -66,12 +93,17 @@ def make_subjects(
     make_model: Callable[[], nn.Module] | None,
     data: Dataset | None,
     batch_size: int | None,
-    seeds: int,
+    seeds: int | None,
+    make_optimizer: Maker | None = None,
+    *,
+    usual: int = 5,
 ) -> dict[str, Subject]:
     """Return what a lab's menu of models offers, what it starts with first.
 
     A model of the kit comes with the others, each on its own data. With a model or a data set of
-    the reader's own there is no other choice.
+    the reader's own, or a function that makes the optimizer, there is no other choice. A model
+    that trains run by run does so on fewer seeds, unless ``seeds`` says on how many; ``usual``
+    is for all others.
 
     >>> list(make_subjects(None, None, None, 5))
     ['MLP', 'CNN', 'LSTM', 'Transformer', 'SimpleNet']
@@ -79,24 +111,29 @@ def make_subjects(
     >>> [(name, subject.batch_size) for name, subject in own.items()]
     [('own model', 32)]
     """
-    seeds = int(check_number("seeds", seeds, integer=True))
+    count = int(check_number("seeds", usual if seeds is None else seeds, integer=True))
+    if make_optimizer is not None and not callable(make_optimizer):
+        raise ValueError(f"make_optimizer must be a function of the model, got {make_optimizer!r}.")
     if batch_size is not None:
         batch_size = int(check_number("batch_size", batch_size, integer=True))
     make_model = make_model or MODELS["MLP"]
     name = next((name for name, kind in MODELS.items() if kind is make_model), None)
-    if name is None or data is not None:
+    if name is None or data is not None or make_optimizer is not None:
         own = getattr(make_model, "__name__", "")
         data = ADVICE[name or "MLP"].make_data() if data is None else data
         label = own if own.isidentifier() else WORDS["own_model"]
         batch_size = batch_size or ADVICE[name or "MLP"].batch_size
-        return {label: Subject(make_model, data, batch_size, seeds)}
+        subject = Subject(make_model, data, batch_size, count, make_optimizer)
+        if seeds is None and subject.alone("momentum"):
+            subject = replace(subject, seeds=min(count, SEEDS_ALONE))
+        return {label: subject}
     sources = {advice.make_data: advice.make_data() for advice in ADVICE.values()}
     return {
         key: Subject(
             MODELS[key],
             sources[ADVICE[key].make_data],
             batch_size or ADVICE[key].batch_size,
-            seeds,
+            count,
         )
         for key in sorted(MODELS, key=lambda key: key != name)
     }
@@ -104,21 +141,29 @@ def make_subjects(
 
 def first_base_lr(base_lr: float | None, subjects: Mapping[str, Subject], optimizer: str) -> float:
     """Return ``base_lr``, or where it is None a rate that suits what is trained first."""
-    suggestion = _suggestion(next(iter(subjects)), subjects, optimizer)
+    name, subject = next(iter(subjects.items()))
+    suggestion = _suggestion(name, subjects, optimizer)
+    if subject.make_optimizer is not None:
+        suggestion = subject.rates(optimizer, Unless(0.1))[0]
     return check_number("base_lr", suggestion or 0.1 if base_lr is None else base_lr)
 
 
 def _suggestion(model: str, subjects: Mapping[str, Subject], optimizer: str) -> float | None:
-    known = subjects[model].make_model is MODELS.get(model)
+    subject = subjects[model]
+    known = subject.make_model is MODELS.get(model) and subject.make_optimizer is None
     return suggest_base_lr(model, optimizer) if known else None
 
 
 def make_pickers(subjects: Mapping[str, Subject], optimizer: str) -> dict[str, widgets.Dropdown]:
     """Make the menus "model" and "optimizer"."""
     get_rule(optimizer)
+    options = list(RULES)
+    if (own := next(iter(subjects.values())).make_optimizer) is not None:
+        name = getattr(own, "__name__", "")
+        options = [optimizer] = [name if name.isidentifier() else WORDS["own_optimizer"]]
     return {
         "model": make_menu("model", subjects, next(iter(subjects))),
-        "optimizer": make_menu("optimizer", RULES, optimizer),
+        "optimizer": make_menu("optimizer", options, optimizer),
     }
 
 
