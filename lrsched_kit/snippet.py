@@ -5,15 +5,15 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer, lr_scheduler
 
-from .data import Dataset
+from .data import Dataset, told_metric
 from .decays import constant
-from .optimizers import get_rule
+from .optimizers import Maker, get_rule
 from .rows import Schedule
 from .sources import Need, import_lines, needs_of, source_of
 
@@ -24,17 +24,18 @@ torch.manual_seed({seed})
 model = {model}()
 loss_fn = {loss}
 optimizer = {optimizer}
-{scheduler}order = torch.Generator().manual_seed({seed})
-
+{rates}{scheduler}order = torch.Generator().manual_seed({seed})
+{drawing}
 for epoch in range({epochs}):
-{to_train}    lr = optimizer.param_groups[0]["lr"]
+{to_train}    lr = {lr}
     for rows in torch.randperm({train_size}, generator=order).split({batch_size}):
         optimizer.zero_grad()
         loss_fn(model(data.x_train[rows]), data.y_train[rows]).backward()
         optimizer.step()
 {after_batch}{to_evaluate}    with torch.no_grad():
-        val_loss = loss_fn(model(data.x_val), data.y_val).item()
-    print(f"epoch {{epoch + 1}}: rate {{lr:.6g}}, validation loss {{val_loss:.4f}}")
+        outputs = model(data.x_val)
+        val_loss = loss_fn(outputs, data.y_val).item()
+{told}    print(f"epoch {{epoch + 1}}: rate {{{shown}}}, validation loss {{val_loss:.4f}}")
 {after_epoch}"""
 _KITS_DATA = re.compile(r"(load_digits|toy_regression)\(")
 _SCOPE = {"math": math, "Optimizer": Optimizer, "lr_scheduler": lr_scheduler}  # of `Schedule.code`
@@ -48,9 +49,11 @@ def training_script(
     epochs: int,
     data: Dataset,
     make_model: Callable[[], nn.Module],
-    optimizer: str = "momentum",
+    optimizer: str | Maker = "momentum",
+    rates: Sequence[float] = (),
     batch_size: int = 16,
     step_every: str | None = None,
+    metric: str | None = None,
     seed: int = 0,
 ) -> str:
     """Write a script that trains exactly this configuration and prints rate and loss per epoch.
@@ -63,7 +66,10 @@ def training_script(
     Args:
         schedule: a row of `SCHEDULES`, or a row of one's own.
         params: the schedule's own; those left out take the row's defaults.
-        base_lr, epochs, data, make_model, optimizer, batch_size, seed: as in `train_many`.
+        base_lr, epochs, data, make_model, batch_size, seed: as in `train_many`.
+        optimizer: a name, or a function of the model.
+        rates: of each parameter group, where a function makes the optimizer.
+        metric: what ReduceLROnPlateau is told: see `train`.
         step_every: "epoch" or "batch"; None: as practice steps this schedule.
 
     >>> from lrsched_kit import MLP, get_schedule, load_digits
@@ -79,7 +85,13 @@ def training_script(
     steps = math.ceil(len(data.x_train) / batch_size)
     total_steps = epochs * (steps if step_every == "batch" else 1)
     definition, call, needs = _scheduler(schedule, params, base_lr, total_steps)
-    step = f"scheduler.step({'val_loss' if schedule.metric_driven else ''})\n" if call else ""
+    told, reported = "", ""
+    if schedule.metric_driven:
+        told = _told(told_metric(data, params.get("mode", "min"), metric))
+        reported = f"        told = {told}\n" if told != "val_loss" else ""
+        told = "told" if reported else told
+    step = f"scheduler.step({told})\n" if call else ""
+    made, set_rates, own = _optimizer(optimizer, base_lr, rates)
     loss = data.loss_fn
     plain = type(loss) in (nn.CrossEntropyLoss, nn.MSELoss) and vars(loss) == vars(type(loss)())
     kits = _KITS_DATA.match(data.source) if plain and type(data) is Dataset else None
@@ -88,7 +100,9 @@ def training_script(
     own_model = getattr(make_model, "__module__", "").split(".")[0] != __package__
     needs |= {("", "torch")}
     needs |= {(__package__, name) for name in (kits and kits[1], not own_model and model) if name}
-    imports = import_lines(needs)
+    imports = import_lines(needs | own[1])
+    definition = f"{definition}{own[0]}"
+    many = len(rates) > 1
     if own_model:
         imports += ["", f"# {model} is your own model: put its definition here."]
     return _SCRIPT.format(
@@ -97,7 +111,15 @@ def training_script(
         source=data.source if kits else _own_data(data),
         model=model,
         loss=f"torch.nn.{type(loss).__name__}()" if plain else "data.loss_fn",
-        optimizer=get_rule(optimizer).code.format(lr=base_lr),
+        optimizer=made,
+        rates=set_rates,
+        lr='[group["lr"] for group in optimizer.param_groups]'
+        if many
+        else 'optimizer.param_groups[0]["lr"]',
+        shown="', '.join(f'{rate:.6g}' for rate in lr)" if many else "lr:.6g",
+        told=reported,
+        # What a model of the reader's own may draw as it trains, dropout for example.
+        drawing=f"torch.manual_seed({seed})\n" if own_model else "",
         scheduler=call,
         train_size=len(data.x_train),
         batch_size=batch_size,
@@ -109,6 +131,31 @@ def training_script(
         after_batch=f"        {step}" if step and step_every == "batch" else "",
         after_epoch=f"    {step}" if step and step_every == "epoch" else "",
     )
+
+
+def _optimizer(
+    optimizer: str | Maker, base_lr: float, rates: Sequence[float]
+) -> tuple[str, str, tuple[str, set[Need]]]:
+    """Return what makes the optimizer, what sets its rates, and what has to be defined."""
+    if not callable(optimizer):
+        return get_rule(optimizer).code.format(lr=base_lr), "", ("", set())
+    name = getattr(optimizer, "__name__", "")
+    usable = name.isidentifier() and name not in re.findall(r"\w+", _SCRIPT)
+    name = name if usable else "make_optimizer"
+    comment = f"# {name} makes your own optimizer: put its definition here.\n"
+    text, needs = (source_of(optimizer) if usable else None) or (comment, set())
+    lines = f"for group, rate in zip(optimizer.param_groups, {[*rates]}):\n"
+    lines += '    group["lr"] = rate\n'
+    return f"{name}(model)", lines, (_block(text), needs)
+
+
+def _told(metric: str) -> str:
+    """Return what the scheduler is told, as an expression."""
+    if metric == "loss":
+        return "val_loss"
+    if metric == "accuracy":
+        return "(outputs.argmax(dim=1) == data.y_val).double().mean().item()"
+    return f"float(data.metrics[{metric!r}](outputs, data.y_val))"
 
 
 def _own_data(data: Dataset) -> str:

@@ -169,6 +169,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "cell_line": "Chosen: {cell}.",
         "cell_diverged": "diverged",
         "best_line": "Lowest of {cells} cells: {cell}.",
+        "highest_line": "Highest of {cells} cells: {cell}.",
         "luck_line": "It was chosen as the lowest of so many, and some cell is always lowest: with "
         "{seeds} seeds, {close} of the {others} others cannot be told apart from it.",
         "cells_so_far": "{done} of {cells} cells so far.",

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 import ipywidgets as widgets
 from torch import nn
 
-from ..data import Dataset
+from ..data import Dataset, check_metric
 from ..live import WIDTH
+from ..optimizers import Maker
 from ..phases import KINDS, Phase
 from ..rows import Schedule
 from ..sequences import compose
@@ -21,6 +22,7 @@ from .run_lab import RunLab
 from .schedule import BASE_LR, EPOCHS
 from .schedule_work import LabRequest
 from .subjects import first_base_lr, make_pickers, make_subjects
+from .verdict import Follow
 
 WSD = (Phase("warm up", 2), Phase("hold", 10), Phase("PolynomialLR", 8))
 SPARE = Phase("restart", 1)  # what a phase not yet added stands at
@@ -37,7 +39,8 @@ class ComposerLab(RunLab):
         phases: 1 to 5 to start with.
         base_lr, epochs: where their sliders start; without ``epochs``, as long as the phases;
             without ``base_lr``, at a rate that suits model and optimizer.
-        make_model, data, optimizer, batch_size, seeds: as in `ScheduleLab`.
+        make_model, data, optimizer, make_optimizer, batch_size, seeds, metric, better: as in
+            `ScheduleLab`.
         step_every: "batch" or "epoch", when the scheduler steps.
 
     Attributes:
@@ -69,13 +72,18 @@ class ComposerLab(RunLab):
         data: Dataset | None = None,
         make_model: Callable[[], nn.Module] | None = None,
         optimizer: str = "momentum",
+        make_optimizer: Maker | None = None,
         batch_size: int | None = None,
         step_every: str = "batch",
-        seeds: int = 5,
+        seeds: int | None = None,
+        metric: str = "loss",
+        better: str | None = None,
     ) -> None:
         self._first = _checked(phases)
         check_step_every(step_every, wants_metric=False)
-        subjects = make_subjects(make_model, data, batch_size, seeds)
+        subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer)
+        first = next(iter(subjects.values()))
+        follow = Follow(metric, check_metric(first.data, metric, better))
         menus = make_pickers(subjects, optimizer)
         menus["step_every"] = make_menu("step_every", STEP_EVERY, step_every)
         total = sum(phase.length for phase in self._first)
@@ -94,7 +102,7 @@ class ComposerLab(RunLab):
         start |= {key: widget.value for key, widget in pairs.items()}
         buttons = make_buttons(("run", "add", "remove", "reset", "log", "code"))
         buttons["remove"].layout.width = "76px"
-        self._work: ComposerWork = ComposerWork(whole, subjects, start)
+        self._work: ComposerWork = ComposerWork(whole, subjects, start, follow)
         self._columns = [
             widgets.VBox([pairs[f"phase_{number}"], pairs[f"length_{number}"]])
             for number in range(1, MAX_PHASES + 1)

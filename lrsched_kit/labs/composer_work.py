@@ -47,11 +47,11 @@ class ComposerWork(LabWork):
     def _jumps(self, result: LabResult) -> list[Jump]:
         setting = result.setting
         ends = setting.ends(self._subjects[setting.model].steps_per_epoch)
-        return find_jumps(result.planned, ends)
+        return find_jumps(result.planned[0], ends)
 
     def _draw(self, request: LabRequest, result: LabResult, *, crisp: bool = False) -> None:
         epochs = result.setting.epochs
-        per_epoch = len(result.planned) / epochs
+        per_epoch = result.planned.shape[1] / epochs
         jumps = [(jump.step / per_epoch, jump.before, jump.after) for jump in self._jumps(result)]
         lengths = [phase.length for phase in result.setting.phases]
         self.picture.mark(lengths, epochs, jumps)
@@ -70,7 +70,7 @@ class ComposerWork(LabWork):
             lines.append(WORDS["goes_on_line"].format(left=epochs - total))
         jumps = [
             WORDS["jump_line"].format(
-                epoch=f"{jump.step * epochs / len(result.planned):g}",
+                epoch=f"{jump.step * epochs / result.planned.shape[1]:g}",
                 before=_rate(jump.before),
                 after=_rate(jump.after),
             )

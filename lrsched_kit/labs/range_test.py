@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from torch import nn
 
 from ..data import Dataset
+from ..optimizers import Maker
 from ..range_test import RangeTest
 from ..schedules import Param, check_number
 from ..training import History
@@ -36,10 +37,9 @@ class RangeTestLab(TrainingLab[RangeRequest]):
 
     Args:
         low, high, steps, smooth, stop_factor, seed: where the sliders start: see `lr_range_test`.
-        make_model, data, optimizer, batch_size: as for `ScheduleLab`.
+        make_model, data, optimizer, make_optimizer, batch_size, seeds: as for `ScheduleLab`.
         schedule: of the training at each pick, "Constant" or "CosineAnnealingLR", likewise.
         epochs: how long to train at each pick.
-        seeds: how many seeds to train on.
 
     Attributes:
         controls: the sliders and menus by these names, and the buttons "run" and "reset".
@@ -59,18 +59,19 @@ class RangeTestLab(TrainingLab[RangeRequest]):
         self,
         *,
         optimizer: str = "momentum",
+        make_optimizer: Maker | None = None,
         schedule: str = SCHEDULES[0],
         data: Dataset | None = None,
         make_model: Callable[[], nn.Module] | None = None,
         batch_size: int | None = None,
         epochs: int = 10,
-        seeds: int = 5,
+        seeds: int | None = None,
         **settings: float,
     ) -> None:
         start = _start(settings)
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}.")
-        subjects = make_subjects(make_model, data, batch_size, seeds)
+        subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer)
         menus = make_pickers(subjects, optimizer)
         menus["schedule"] = make_menu("then", SCHEDULES, schedule)
         sliders = {param.name: make_slider(param, start[param.name]) for param in KNOBS}

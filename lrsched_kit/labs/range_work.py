@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import numpy as np
 
 from ..fleet import Run
 from ..live import Cancel
-from ..optimizers import make_optimizer
+from ..optimizers import build_optimizer
 from ..range_test import RangeTest, run_range_test
 from ..schedules import get_schedule
 from ..style import short_number
@@ -65,7 +64,10 @@ class RangeWork(Work[RangeRequest]):
         self.set_running(False, stopped=stopped)
         if cancel.stale:
             return
-        self.say([*_test_lines(test), *self._trained_lines(request, histories, stopped=stopped)])
+        alone = self._subjects[request.model].alone_lines(request.optimizer)
+        self.say(
+            [*_test_lines(test), *self._trained_lines(request, histories, stopped=stopped), *alone]
+        )
         self._draw(request, test, histories, crisp=True)
 
     def _draw(
@@ -81,11 +83,13 @@ class RangeWork(Work[RangeRequest]):
 
     def _test(self, request: RangeRequest, cancel: Cancel) -> RangeTest:
         settings, subject = dict(request.settings), self._subjects[request.model]
-        model = copy.deepcopy(subject.models[settings["seed"]])
+        model = subject.fleet.fresh(settings["seed"])
+        how = subject.make_optimizer or request.optimizer
         return run_range_test(
             model,
             subject.data,
-            make_optimizer(request.optimizer, model.parameters(), settings["low"]),
+            build_optimizer(how, model, settings["low"]),
+            trial=subject.fleet.trial(),
             batch_size=subject.batch_size,
             should_stop=cancel,
             **settings,
@@ -101,7 +105,7 @@ class RangeWork(Work[RangeRequest]):
         subject = self._subjects[request.model]
         params = get_schedule(request.schedule).complete({}, horizon=self._epochs)
         runs = [
-            Run(request.schedule, params, rate, request.optimizer, seed)
+            Run(request.schedule, params, rate, subject.make_optimizer or request.optimizer, seed)
             for rate in picks.values()
             for seed in range(subject.seeds)
         ]

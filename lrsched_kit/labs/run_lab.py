@@ -48,7 +48,9 @@ class RunLab(TrainingLab[LabRequest]):
             epochs=setting.epochs,
             data=subject.data,
             make_model=subject.make_model,
-            optimizer=setting.optimizer,
+            optimizer=subject.make_optimizer or setting.optimizer,
+            rates=subject.rates(setting.optimizer, setting.base_lr),
+            metric=self._work.follow.told(setting.params),
             batch_size=subject.batch_size,
             step_every=setting.step_every,
         )

@@ -79,7 +79,7 @@ class LabWork(Work[LabRequest]):
         title = WORDS["rate_title_by_metric" if by_metric else "rate_title"]
         super().__init__(self.make_picture(title))
         self._schedule, self._subjects, self._start = schedule, subjects, start
-        self._follow = follow
+        self.follow = follow
         _ = subjects[start["model"]].fleet  # found fit now, where the cell runs
         self.result: LabResult | None = None
         self._shown: LabResult | None = None  # complete or stopped
@@ -189,7 +189,7 @@ class LabWork(Work[LabRequest]):
                     schedule=schedules[label][0],
                     params=schedules[label][1],
                     seed=seed,
-                    metric=self._follow.told(schedules[label][1]),
+                    metric=self.follow.told(schedules[label][1]),
                 )
                 for label in labels
                 for seed in seeds
@@ -212,7 +212,7 @@ class LabWork(Work[LabRequest]):
 
     def _outcome(self, shown: LabResult) -> list[str]:
         if shown is self.result:
-            return loss_lines(shown.histories, self._follow)
+            return loss_lines(shown.histories, self.follow)
         epoch = max(run.finished for run in shown.histories[self._name])
         return [WORDS["stopped"].format(epoch=epoch, epochs=shown.setting.epochs)]
 
@@ -241,9 +241,7 @@ class LabWork(Work[LabRequest]):
             rate = rate_line(self._name, rates[0], epochs, metric_driven=by_metric)
             lines = [rate, *group_lines(rates), *self._momentum, *lines]
         subject = self._subjects[result.setting.model]
-        if reason := subject.alone(result.setting.optimizer):
-            lines = [*lines, WORDS["alone_line"].format(seeds=subject.seeds, reason=reason)]
-        self.say(lines)
+        self.say([*lines, *subject.alone_lines(result.setting.optimizer)])
 
     def _draw(self, request: LabRequest, result: LabResult, *, crisp: bool = False) -> None:
         curves = [self._curve(self._name, result)]
@@ -269,7 +267,7 @@ class LabWork(Work[LabRequest]):
             loss_label=loss_label,
             by_batch=setting.step_every == "batch",
             log=request.log,
-            metric=self._follow.metric,
+            metric=self.follow.metric,
         )
         self.picture.show(scene, crisp=crisp)
 

@@ -61,6 +61,11 @@ class Subject:
         """Say why its runs train one by one with that optimizer, or nothing."""
         return self.fleet.why_alone(self.run(name))
 
+    def alone_lines(self, name: str) -> list[str]:
+        """Say on how many seeds its runs train one by one, and why, where they do."""
+        reason = self.alone(name)
+        return [WORDS["alone_line"].format(seeds=self.seeds, reason=reason)] if reason else []
+
     def rates(self, name: str, base_lr: float) -> tuple[float, ...]:
         """Return the base rate of each parameter group."""
         return self.fleet.rates(self.run(name, base_lr))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 from torch import nn
 
-from ..data import Dataset
+from ..data import Dataset, check_metric
 from ..experiments import Sweep
 from ..experiments.sweeps import check_grid
-from ..schedules import Param, get_schedule
+from ..optimizers import Maker
+from ..schedules import Param, Schedule, get_schedule
 from .controls import make_buttons, make_slider, read
 from .schedule import BASE_LR, EPOCHS
 from .subjects import TrainingLab, first_base_lr, make_pickers, make_subjects
 from .sweep_work import SweepRequest, SweepSetting, SweepWork
+from .verdict import Follow
 
 POINTS = 8  # values of a parameter in a grid that nobody has given
 
@@ -31,8 +34,9 @@ class SweepLab(TrainingLab[SweepRequest]):
         name: a row of `SCHEDULES`.
         grid: two of its parameters, or one and "base_lr", -> rising values. None: its first two
             parameters (or "base_lr" and the first one), eight values each.
-        base_lr, epochs, data, make_model, optimizer, batch_size: as for `ScheduleLab`.
-        seeds: how many seeds a cell has.
+        base_lr, epochs, data, make_model, optimizer, make_optimizer, batch_size, metric, better:
+            as for `ScheduleLab`.
+        seeds: how many seeds a cell has, 3 if it is left out.
         **params: where the sliders start: of the two in the grid, which cell is chosen at first. A
             length of the run that is left out, such as ``T_max``, is set to ``epochs``.
 
@@ -54,7 +58,7 @@ class SweepLab(TrainingLab[SweepRequest]):
 
     def __init__(
         self,
-        name: str = "StepLR",
+        name: str | Schedule = "StepLR",
         grid: Mapping[str, Sequence[float]] | None = None,
         *,
         base_lr: float | None = None,
@@ -62,20 +66,26 @@ class SweepLab(TrainingLab[SweepRequest]):
         data: Dataset | None = None,
         make_model: Callable[[], nn.Module] | None = None,
         optimizer: str = "momentum",
+        make_optimizer: Maker | None = None,
         batch_size: int | None = None,
-        seeds: int = 3,
-        **params: float,
+        seeds: int | None = None,
+        metric: str = "loss",
+        better: str | None = None,
+        **params: Any,
     ) -> None:
         schedule = get_schedule(name)
         self._grid = check_grid(name, default_grid(name, epochs) if grid is None else grid)
-        subjects = make_subjects(make_model, data, batch_size, seeds)
+        subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer, usual=3)
+        first = next(iter(subjects.values()))
+        follow = Follow(metric, check_metric(first.data, metric, better))
         menus = make_pickers(subjects, optimizer)
         values = {
             "base_lr": first_base_lr(base_lr, subjects, optimizer),
             "epochs": EPOCHS.check(epochs),
             **schedule.complete(params, horizon=EPOCHS.check(epochs)),
         }
-        self._work: SweepWork = SweepWork(schedule, subjects, menus["model"].value, self._grid)
+        model = menus["model"].value
+        self._work: SweepWork = SweepWork(schedule, subjects, model, self._grid, follow)
         values |= self.sweep.setting(self.sweep.nearest(values))
         knobs = {param.name: param for param in (BASE_LR, EPOCHS, *schedule.params)}
         sliders = {key: _choice(knobs[key], self._grid[key], values[key]) for key in self._grid}
@@ -131,7 +141,7 @@ def _choice(param: Param, values: Sequence[float], start: float) -> widgets.Sele
     )
 
 
-def default_grid(name: str, epochs: int) -> dict[str, list[float]]:
+def default_grid(name: str | Schedule, epochs: int) -> dict[str, list[float]]:
     """Return eight values for each of two parameters of a schedule, counts up to ``epochs``.
 
     >>> default_grid("StepLR", 12)["step_size"]

@@ -12,9 +12,9 @@ from ..experiments import Sweep
 from ..experiments.sweeps import Cell, cell_runs
 from ..fleet import Run
 from ..live import Cancel
-from ..schedules import Schedule, trace_lr
+from ..schedules import Schedule, trace_groups
 from ..stats import paired, t_quantile, with_error
-from ..style import STYLES
+from ..style import style_of
 from ..training import History
 from ..words import WORDS
 from .core import Work
@@ -22,6 +22,7 @@ from .picture import Curve, Scene
 from .schedule_work import HEAD_START
 from .subjects import Subject
 from .sweep_picture import SweepPicture
+from .verdict import Follow
 
 RUNS_AT_ONCE = 32  # a slice takes some tenths of a second, and then the map shows it
 LUCK = 0.05  # how often luck alone may set any of the other cells apart from the lowest
@@ -61,9 +62,16 @@ class SweepWork(Work[SweepRequest]):
         subjects: Mapping[str, Subject],
         model: str,
         grid: Mapping[str, Sequence[float]],
+        follow: Follow,
     ) -> None:
-        self._schedule, self._subjects = schedule, subjects
-        self._empty = Sweep(schedule.name, grid, subjects[model].seeds)
+        self._schedule, self._subjects, self._follow = schedule, subjects, follow
+        self._empty = Sweep(
+            schedule.name,
+            grid,
+            subjects[model].seeds,
+            metric=follow.metric,
+            higher=follow.better == "higher",
+        )
         super().__init__(SweepPicture(self._empty))
         _ = subjects[model].fleet  # found fit now, where the cell runs
         self.sweep = self._empty
@@ -124,11 +132,12 @@ class SweepWork(Work[SweepRequest]):
         subject = self._subjects[setting.model]
         seeds = subject.seeds
         parts: dict[Cell | float, list[Run]] = {}
-        for cell in todo[: max(1, RUNS_AT_ONCE // seeds)]:
+        alone = subject.alone(setting.optimizer)
+        for cell in todo[: 1 if alone else max(1, RUNS_AT_ONCE // seeds)]:
             values = self._values(setting, cell)
             if (base_lr := values["base_lr"]) not in self._constants:
                 parts[base_lr] = self._runs("Constant", {"base_lr": base_lr}, setting)
-            parts[cell] = self._runs(self._schedule.name, values, setting)
+            parts[cell] = self._runs(self._schedule, values, setting)
         trained = subject.fleet.train(
             [run for runs in parts.values() for run in runs],
             epochs=setting.epochs,
@@ -143,10 +152,19 @@ class SweepWork(Work[SweepRequest]):
         self.sweep = replace(self.sweep, histories={**self.sweep.histories, **cells_found})
         return True
 
-    def _runs(self, name: str, values: Mapping[str, float], setting: SweepSetting) -> list[Run]:
-        seeds = range(self._subjects[setting.model].seeds)
-        options = {"epochs": setting.epochs, "optimizer": setting.optimizer}
-        return cell_runs(name, values, seeds=seeds, **options)
+    def _runs(
+        self, schedule: str | Schedule, values: Mapping[str, float], setting: SweepSetting
+    ) -> list[Run]:
+        subject = self._subjects[setting.model]
+        return cell_runs(
+            schedule,
+            values,
+            epochs=setting.epochs,
+            optimizer=subject.make_optimizer or setting.optimizer,
+            seeds=range(subject.seeds),
+            metric=self._follow.metric,
+            better=self._follow.better,
+        )
 
     def _values(self, setting: SweepSetting, cell: Cell) -> dict[str, float]:
         """Return ``base_lr`` and all params of a cell."""
@@ -157,22 +175,31 @@ class SweepWork(Work[SweepRequest]):
         subject, schedule = self._subjects[setting.model], self._schedule
         params = self._values(setting, cell)
         base_lr = params.pop("base_lr")
+        rates = subject.rates(setting.optimizer, base_lr)
         planned = None
         if not (schedule.metric_driven or self._refusal(setting, cell)):
             steps = self._steps(setting)
-            planned = trace_lr(schedule.name, base_lr=base_lr, steps=steps, **params)
-        flat, constant = np.full(setting.epochs, base_lr), self._constants.get(base_lr, [])
+            planned = trace_groups(schedule, rates=rates, steps=steps, **params)
+        flat = np.repeat(np.array(rates)[:, np.newaxis], setting.epochs, axis=1)
+        constant = self._constants.get(base_lr, [])
         curves = [
-            Curve("Constant", STYLES["Constant"], flat, constant, thin=True),
+            Curve("Constant", style_of("Constant"), flat, constant, thin=True),
             Curve(
                 schedule.name,
-                STYLES[schedule.name],
+                style_of(schedule),
                 planned,
                 self.sweep.histories.get(cell, []),
             ),
         ]
         by_batch = schedule.step_every == "batch"
-        scene = Scene(tuple(curves), setting.epochs, base_lr, subject.loss_label, by_batch)
+        scene = Scene(
+            tuple(curves),
+            setting.epochs,
+            base_lr,
+            subject.loss_label,
+            by_batch,
+            metric=self._follow.metric,
+        )
         self.picture.show(self.sweep, cell, scene, crisp=crisp)
 
     def _say(self, request: SweepRequest) -> None:
@@ -187,6 +214,7 @@ class SweepWork(Work[SweepRequest]):
         if left := len(self._todo(request)):
             done = len(sweep.histories)
             lines.append(WORDS["cells_so_far"].format(done=done, cells=done + left))
+        lines += self._subjects[request.setting.model].alone_lines(request.setting.optimizer)
         self.say(lines)
 
     def _cell_words(self, cell: Cell) -> str:
@@ -199,14 +227,15 @@ class SweepWork(Work[SweepRequest]):
         """Name the best cell, and how many others are as good as far as the seeds can tell."""
         sweep = self.sweep
         best = sweep.best_cell
-        line = WORDS["best_line"].format(cell=self._cell_words(best), cells=sweep.finished.sum())
+        key = "highest_line" if sweep.higher else "best_line"
+        line = WORDS[key].format(cell=self._cell_words(best), cells=sweep.finished.sum())
         if sweep.seeds > 1:
-            losses = sweep.losses
+            finals = sweep.finals
             others = [cell for cell in sweep.histories if cell != best]
             # The lowest was chosen among them: the more there are, the farther luck reaches.
             far = t_quantile(1 - LUCK / max(1, len(others)), sweep.seeds - 1)
             whole = [cell for cell in others if np.isfinite(sweep.mean[cell])]
-            gaps = [paired(losses[best], losses[cell]) for cell in whole]
+            gaps = [paired(finals[best], finals[cell], higher=sweep.higher) for cell in whole]
             close = sum(gap.gap <= far * gap.error for gap in gaps)
             facts = {"close": close, "others": len(others), "seeds": sweep.seeds}
             line += " " + WORDS["luck_line"].format(**facts)
