@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+import torch
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from .params import Knob, Param, check_number, nearest
 
@@ -40,7 +42,7 @@ class Schedule:
         params: the knobs, named as torch names them.
         formula: LaTeX, with t the number of scheduler steps taken and T those of the run.
         form: ``form(t, base_lr=, total_steps=, **params)``, the rate after t steps worked out
-            without torch; None where a metric decides.
+            without torch; None where a metric decides, or nobody has worked it out.
         when: what the schedule is for, in one sentence.
         family: a key of `FAMILIES`.
         source: where it was published, or torch's page.
@@ -68,10 +70,17 @@ class Schedule:
     code: Callable[..., tuple[str, str]] | None = None
     style: tuple[str, Any] | None = None
 
-    @property
+    @cached_property
     def metric_driven(self) -> bool:
-        """Whether the scheduler is told a metric at each step."""
-        return self.form is None
+        """Whether the scheduler is told a metric at each step: whether it is a plateau's."""
+        if self.form is not None or inspect.isclass(self.make):
+            return self.form is None and issubclass(self.make, ReduceLROnPlateau)
+        optimizer = SGD([torch.zeros((), requires_grad=True)], lr=0.1, momentum=0.9)
+        try:
+            made = self.make(optimizer, **self.arguments(self.complete({}), total_steps=10))
+        except Exception:  # it does not go with such an optimizer, say
+            return False
+        return isinstance(made, ReduceLROnPlateau)
 
     def complete(self, params: Mapping[str, object], horizon: int | None = None) -> dict[str, Any]:
         """Return all params: the given ones checked, the others at their defaults.
