@@ -40,50 +40,64 @@ def distinct_rates(runs: Sequence[History]) -> list[tuple[int, np.ndarray]]:
     return kept
 
 
-def last_point(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Return where a line ends; NaN where it has no point.
-
-    >>> last_point(np.array([0.0, 1.0, 2.0]), np.array([3.0, 4.0, np.nan]))
-    (1.0, 4.0)
-    """
-    known = np.flatnonzero(np.isfinite(y))[-1:]
-    return (float(x[known[0]]), float(y[known[0]])) if len(known) else (np.nan, np.nan)
+Line = tuple[np.ndarray, np.ndarray]
+_NAME = np.array([38, 11])  # width and height of a name, in points
 
 
-def ends_with_room(ax: Axes, ends: Sequence[tuple[float, float]]) -> list[int]:
-    """Return which of the points can be named: above it there is room, free of the others' lines.
+def places_for_names(ax: Axes, lines: Sequence[Line]) -> list[tuple[int, float, float, int]]:
+    """Say where lines can be named: at their right ends, where no line and no other name is.
+
+    Returns:
+        Index of the line, its end, and 1 for a name above the end or -1 for one below. Lines
+        without room for a name are left out.
 
     >>> from lrsched_kit.plotting import new_axes
     >>> (ax,) = new_axes()
     >>> _ = ax.set(xlim=(0, 1), ylim=(0, 1))
-    >>> ends_with_room(ax, [(1.0, 0.5), (1.0, 0.47), (1.0, 0.2), (1.0, 0.99)])
-    [0, 2]
+    >>> flat, falling = np.array([0.2, 0.2]), np.array([1.0, 0.15])
+    >>> places_for_names(ax, [([0, 1], flat), ([0, 1], falling)])
+    [(1, 1.0, 0.15, -1)]
     """
-    ax.get_ylim()  # which brings limits up to date
-    points = np.reshape(ends, (-1, 2))
+    ax.get_ylim()  # brings limits up to date
+    shares = [_shares(ax, *line) for line in lines]
+    width, height = _NAME * ax.get_figure(root=True).dpi / 72 / ax.bbox.size
+    places, boxes = [], []
+    for index, (x, y) in enumerate(shares):
+        if not len(x) or not width < x[-1] <= 1.001:
+            continue
+        for side in (1, -1):
+            low, high = sorted((y[-1] + 0.012 * side, y[-1] + height * side))
+            across = np.linspace(x[-1] - width, x[-1], 16)
+            heights = [np.interp(across, *line) for line in shares if len(line[0])]
+            free = all((line > high).all() or (line < low).all() for line in heights)
+            apart = all(high < bottom or low > top for bottom, top in boxes)
+            if free and apart and low >= -0.01 and high <= 1.01:
+                known = np.flatnonzero(np.isfinite(lines[index][1]))[-1]
+                end = (float(values[known]) for values in lines[index])
+                places.append((index, *end, side))
+                boxes.append((low, high))
+                break
+    return places
+
+
+def _shares(ax: Axes, x: np.ndarray, y: np.ndarray) -> Line:
+    """Return the points of a line that have a place on the axes, in shares of them."""
     with np.errstate(divide="ignore", invalid="ignore"):  # a rate of 0 on a logarithmic axis
-        x, y = (ax.transScale + ax.transLimits).transform(points).T
-    free = []
-    for index in range(len(points)):
-        crowded = (np.abs(y - y[index] - 0.045) < 0.05) & (np.abs(x - x[index]) < 0.25)
-        crowded[index] = False
-        if 0 <= y[index] < 0.9 and 0.25 < x[index] < 1.01 and not crowded.any():
-            free.append(index)
-    return free
+        points = (ax.transScale + ax.transLimits).transform(np.column_stack([x, y]))
+    return tuple(points[np.isfinite(points).all(axis=1)].T)
 
 
-def name_group(ax: Axes, group: int, x: float, y: float) -> Annotation:
-    """Write a parameter group's name over the right end of its line."""
-    return ax.annotate(
-        WORDS["group"].format(number=group + 1),
-        (x, y),
-        xytext=(-3, 2),
-        textcoords="offset points",
-        ha="right",
-        va="bottom",
-        fontsize=8.5,
-        clip_on=True,
-    )
+def name_group(name: Annotation, group: int, x: float, y: float, side: int) -> None:
+    """Let a text name a parameter group at the end of its line."""
+    name.set_text(WORDS["group"].format(number=group + 1))
+    name.xy = x, y
+    name.set(position=(-3, 2 * side), va="bottom" if side > 0 else "top", visible=True)
+
+
+def blank_name(ax: Axes) -> Annotation:
+    """Make a text for `name_group`."""
+    place = {"xytext": (0, 0), "textcoords": "offset points", "ha": "right"}
+    return ax.annotate("", (0, 0), **place, fontsize=8.5, visible=False)
 
 
 def with_divergence(label: str, runs: Sequence[History]) -> str:

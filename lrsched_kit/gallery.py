@@ -11,10 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch.optim import lr_scheduler, swa_utils
 
 from .curves import stairs
-from .plotting import KitFigure, drawn_by_kit, finals_label, new_axes, palette_png
+from .plotting import KitFigure, drawn_by_kit, new_axes, palette_png
 from .schedules import FAMILIES, SCHEDULES, Schedule, get_schedule, trace_lr, trace_momentum
 from .stats import mean_and_error
-from .style import STYLES, Style, dress, kit_look, style_of, styles_of
+from .style import STYLES, Style, dress, finals_label, kit_look, style_of, styles_of
 from .ticks import RoundTicks
 from .words import WORDS
 

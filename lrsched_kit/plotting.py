@@ -15,11 +15,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from .curves import distinct_rates, ends_with_room, last_point, name_group, stairs, with_divergence
+from .curves import (
+    blank_name,
+    distinct_rates,
+    name_group,
+    places_for_names,
+    stairs,
+    with_divergence,
+)
 from .stats import mean_and_error
 from .style import (
     Style,
     dress,
+    finals_label,
     kit_look,
     set_linear_scale,
     set_loss_scale,
@@ -148,9 +156,8 @@ def plot_rates(
         ax.plot(*stairs(np.asarray(rates[label])), **style._asdict(), lw=2, label=label)
     for label, values in (points or {}).items():
         values = np.asarray(values)
-        ax.plot(
-            np.arange(len(values)) + 0.5, values, "o", mfc="white", mec="black", ms=5, label=label
-        )
+        middles = np.arange(len(values)) + 0.5
+        ax.plot(middles, values, "o", mfc="white", mec="black", ms=5, label=label)
     dress(ax, x=unit, y=WORDS["rate"])
     set_rate_scale(ax, log=log)
     if not log:
@@ -190,16 +197,16 @@ def plot_histories(
     """
     rate_ax, loss_ax = axes if axes is not None else new_axes(2, size=(9.6, 4.0))
     longest = 1
-    heights, ends = [np.asarray([])], []
+    heights, lines = [np.asarray([])], []
     for label, style in styles_of(histories, styles or {}).items():
         runs = histories[label]
         runs = [runs] if isinstance(runs, History) else list(runs)
         label = with_divergence(label, runs)
         for i, (group, rates) in enumerate(distinct_rates(runs)):
-            x, y = stairs(rates, per_epoch=len(rates) // runs[0].epochs)
-            name = label if i == 0 else None
-            rate_ax.plot(x, y, **style._asdict(), lw=2 if i == 0 else 1, label=name)
-            ends += [(group, style.color, *last_point(x, y))]
+            line = stairs(rates, per_epoch=len(rates) // runs[0].epochs)
+            look = {"lw": 1} if i else {"lw": 2, "label": label}
+            rate_ax.plot(*line, **style._asdict(), **look)
+            lines.append((group, style.color, *line))
         longest = max(longest, runs[0].epochs)
         epochs = np.arange(1, runs[0].epochs + 1)
         mean, error = mean_and_error([run.of(metric) for run in runs])
@@ -223,14 +230,16 @@ def plot_histories(
         ax.set_xlim(0, longest)
     known = np.concatenate(heights)
     known = known[np.isfinite(known)]
-    if metric == "loss" and len(known):
-        set_loss_scale(loss_ax, nice_floor(0.95 * known.min()), nice_ceiling(1.05 * known.max()))
-    elif metric != "loss":
+    if metric != "loss":
         set_linear_scale(loss_ax)
-    for index in ends_with_room(rate_ax, [end[2:] for end in ends]):
-        group, color, x, y = ends[index]
+    elif len(known):
+        set_loss_scale(loss_ax, nice_floor(0.95 * known.min()), nice_ceiling(1.05 * known.max()))
+    for index, *end in places_for_names(rate_ax, [line[2:] for line in lines]):
+        group, color, *_ = lines[index]
         if group > 0:
-            name_group(rate_ax, group, x, y).set_color(color)
+            name = blank_name(rate_ax)
+            name.set_color(color)
+            name_group(name, group, *end)
     if axes is None:
         handles, labels = rate_ax.get_legend_handles_labels()
         rate_ax.figure.legend(
@@ -282,13 +291,3 @@ def plot_finals(
     ax.set_xticks(places, losses)
     ax.set_xlim(-0.5, len(losses) - 0.5)
     return ax
-
-
-def finals_label(label: str | None, *, higher: bool) -> str:
-    """Return what an axis of final numbers is called.
-
-    >>> finals_label(None, higher=False), finals_label("accuracy", higher=True)
-    ('final validation loss', 'accuracy (higher is better)')
-    """
-    text = WORDS["final_loss"] if label is None else label
-    return WORDS["higher_is_better"].format(label=text) if higher else text

@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 from .rows import Schedule
 from .ticks import Decades, RoundTicks, loss_ticks, plain_numbers
 from .ticks import short_number as short_number
+from .words import WORDS
 
 _NO_LOOKS = ("backend", "docstring", "interactive", "keymap", "macosx", "savefig.directory", "tk")
 _NO_LOOKS += ("timezone", "toolbar", "webagg", "figure.hooks")
@@ -186,3 +187,13 @@ def set_loss_scale(ax: Axes, bottom: float, top: float, *, most: int = 8) -> Non
     ax.yaxis.set_major_locator(FixedLocator(loss_ticks(bottom, top, most)))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(plain_numbers())
+
+
+def finals_label(label: str | None, *, higher: bool) -> str:
+    """Return what an axis of final numbers is called.
+
+    >>> finals_label(None, higher=False), finals_label("accuracy", higher=True)
+    ('final validation loss', 'accuracy (higher is better)')
+    """
+    text = WORDS["final_loss"] if label is None else label
+    return WORDS["higher_is_better"].format(label=text) if higher else text

@@ -1,6 +1,7 @@
 import html
 import itertools
 import threading
+from dataclasses import replace
 
 import ipywidgets.widgets.widget as widget_module
 import numpy as np
@@ -15,9 +16,9 @@ from lrsched_kit import (
     plot_ranking,
     trace_lr,
 )
-from lrsched_kit.gallery import COLUMNS, MADE_UP_LOSS, families, in_torch, thumbnail
+from lrsched_kit.gallery import MADE_UP_LOSS, families, in_torch, thumbnail
 from lrsched_kit.labs import cells
-from lrsched_kit.style import STYLES
+from lrsched_kit.style import OWN_STYLE, STYLES
 
 QUICK = {"epochs": 1, "seeds": 1}
 
@@ -94,6 +95,48 @@ def test_a_notebook_gets_a_small_file(pictures):
     assert max(len(thumbnail(name)) for name in SCHEDULES) < 5_000
 
 
+# Rows of one's own
+
+MINE = replace(SCHEDULES["WSD"], name="Mine", style=("#aa00aa", "--"))
+
+
+def test_an_own_row_hangs_in_its_family_in_its_own_style():
+    pictures = plot_gallery([*SCHEDULES, MINE])
+    assert rate_line(pictures["Mine"]).get_color() == "#aa00aa"
+    assert rate_line(pictures["Mine"]).get_linestyle() == "--"
+    after = list(pictures)[list(pictures).index("Mine") - 1]
+    assert SCHEDULES[after].family == MINE.family
+
+
+def test_an_own_row_without_a_style_has_the_one_kept_for_them():
+    pictures = plot_gallery([replace(MINE, style=None), "StepLR"])
+    assert list(pictures) == ["StepLR", "Mine"]
+    assert rate_line(pictures["Mine"]).get_color() == OWN_STYLE.color
+
+
+def test_a_large_family_goes_on_below_under_one_name():
+    rows = [replace(MINE, name=f"Mine {number}") for number in range(8)]
+    pictures = plot_gallery(rows)
+    heights = [pictures[row.name].get_position().y0 for row in rows]
+    assert len(set(heights[:6])) == len(set(heights[6:])) == 1
+    assert heights[6] < heights[0]
+    assert [len(pictures[row.name].texts) for row in rows] == [1, *[0] * 7]
+
+
+def test_an_own_family_hangs_last():
+    assert list(plot_gallery([replace(MINE, family="tests"), "StepLR"])) == ["StepLR", "Mine"]
+
+
+def test_two_rows_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="names that differ, got 'Mine' twice"):
+        plot_gallery([MINE, MINE])
+
+
+def test_an_own_row_has_a_thumbnail_of_its_own():
+    pictures = {thumbnail(MINE), thumbnail(replace(MINE, style=None)), thumbnail("WSD")}
+    assert len(pictures) == 3
+
+
 # The ranking
 
 
@@ -111,6 +154,16 @@ def test_a_ranking_shows_seeds_means_and_standard_errors():
     assert seeds == [0.5, 0.7]
     assert mean == [pytest.approx(0.6)]
     assert caps == [[pytest.approx(0.5)], [pytest.approx(0.7)]]
+
+
+def test_a_ranking_of_accuracies_has_the_highest_on_top_and_the_diverged_at_the_bottom():
+    scores = {"REX": [0.5, 0.7], "mine": [0.9, 0.9], "StepLR": [0.99, np.nan]}
+    finals = {label: np.array(rows) for label, rows in scores.items()}
+    ax = plot_ranking(finals, higher=True, label="accuracy", styles={"mine": MINE.style})
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert names == ["mine", "REX", "StepLR (1 of 2 diverged)"]
+    assert ax.get_lines()[0].get_color() == "#aa00aa"
+    assert ax.get_xlabel() == "accuracy (higher is better)"
 
 
 # The lab
@@ -157,7 +210,18 @@ def test_a_family_shows_its_rows_and_opens_the_first(lab):
         lab.controls["family"].value = family
         assert lab.controls["schedule"].value == rows[0].name
         assert list(buttons(lab)) == [row.name for row in rows]
-        assert len(rows) <= COLUMNS
+
+
+def test_an_own_row_stands_in_its_family_however_many_there_are():
+    lab = GalleryLab(MINE, **QUICK)
+    kin = [row.name for row in families()[MINE.family]]
+    assert list(buttons(lab)) == [*kin, "Mine"]
+    assert lab.controls["schedule"].value == "Mine"
+    assert {cell.picture.value for cell in lab._cells} >= {thumbnail(MINE), thumbnail("WSD")}
+    lab.controls["schedule"].value = "WSD"
+    lab.controls["schedule"].value = "Mine"
+    assert lab.lab.schedule is MINE
+    lab.close()
 
 
 def test_a_button_picks_its_row_and_is_marked(lab):

@@ -1,12 +1,22 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from lrsched_kit import FAMILIES, SCHEDULES, History, plot_heat_map, plot_histories, plot_rates
+from lrsched_kit import (
+    FAMILIES,
+    SCHEDULES,
+    History,
+    plot_finals,
+    plot_heat_map,
+    plot_histories,
+    plot_rates,
+)
+from lrsched_kit.heatmap import HeatMap
 from lrsched_kit.plotting import new_axes
-from lrsched_kit.style import OTHER_STYLES, STYLES
+from lrsched_kit.style import OTHER_STYLES, OWN_STYLE, STYLES, style_of, styles_of
 from lrsched_kit.ticks import loss_ticks, nice_ceiling
 
 
@@ -21,7 +31,8 @@ def lines(ax):
 
 def test_every_schedule_has_a_pair_of_colour_and_line_style_of_its_own():
     assert set(STYLES) == set(SCHEDULES)
-    assert len({*STYLES.values(), *OTHER_STYLES}) == len(STYLES) + len(OTHER_STYLES)
+    styles = [*STYLES.values(), *OTHER_STYLES, OWN_STYLE]
+    assert len(set(styles)) == len(styles)
 
 
 def test_a_family_is_a_colour_and_the_constant_rate_is_grey():
@@ -103,3 +114,124 @@ def test_losses_near_each_other_still_have_ticks_to_be_read_by(decade):
 def test_a_heat_map_of_another_shape_than_its_grid_is_refused():
     with pytest.raises(ValueError, match=r"losses must have shape \(1, 2\), as the grid"):
         plot_heat_map(np.ones((2, 2)), {"gamma": (0.1,), "step_size": (2, 4)})
+
+
+# Rows of one's own
+
+
+def test_a_rows_own_style_comes_before_the_kits():
+    row = SCHEDULES["StepLR"]
+    assert style_of(replace(row, style=("#aa00aa", "--"))) == ("#aa00aa", "--")
+    assert style_of(row) == STYLES["StepLR"]
+    assert style_of(replace(row, name="mine")) == OWN_STYLE
+
+
+def test_labels_of_own_rows_have_their_styles():
+    row = replace(SCHEDULES["StepLR"], name="My schedule", style=("#aa00aa", "--"))
+    styles = styles_of(["My schedule, gamma=0.5", "StepLR"], [row])
+    assert list(styles.values()) == [row.style, STYLES["StepLR"]]
+
+
+def test_histories_are_drawn_in_the_styles_given():
+    axes = plot_histories({"mine": history([3, 2, 1])}, styles={"mine": ("#aa00aa", "--")})
+    for ax in axes:
+        assert lines(ax)["mine"].get_color() == "#aa00aa"
+        assert lines(ax)["mine"].get_linestyle() == "--"
+
+
+# Parameter groups
+
+
+def grouped(*ratios):
+    run = history([3, 2, 1])
+    return replace(run, group_lr=np.stack([run.lr * ratio for ratio in ratios]))
+
+
+def test_every_groups_rate_is_drawn_thinner_and_named_at_its_end():
+    rate_ax, _ = plot_histories({"StepLR": grouped(1, 0.1)}, log=True)
+    first, second = rate_ax.get_lines()
+    assert set(second.get_ydata()) == {0.1 * 0.1, 0.01 * 0.1}
+    assert second.get_linewidth() < first.get_linewidth()
+    (name,) = rate_ax.texts
+    assert name.get_text() == "group 2"
+    assert name.xy == (3, pytest.approx(0.001))
+    assert len(rate_ax.figure.legends[0].get_texts()) == 1
+
+
+def test_groups_of_one_rate_are_drawn_once():
+    rate_ax, _ = plot_histories({"StepLR": grouped(1, 1)})
+    assert len(rate_ax.get_lines()) == 1
+
+
+def test_names_without_room_are_left_out():
+    rate_ax, _ = plot_histories({"StepLR": grouped(1, 0.99, 0.98)})
+    assert len(rate_ax.get_lines()) == 3
+    assert len(rate_ax.texts) < 2
+
+
+def test_a_frozen_group_does_not_break_a_logarithmic_axis():
+    rate_ax, _ = plot_histories({"StepLR": grouped(1, 0)}, log=True)
+    rate_ax.figure.draw_without_rendering()
+    assert rate_ax.get_ylim()[0] > 0.001
+
+
+# Metrics
+
+
+def test_a_metric_is_drawn_instead_of_the_loss():
+    run = replace(history([3, 2, 1]), metrics={"f1": np.array([0.2, 0.5, 0.8])})
+    _, ax = plot_histories({"StepLR": [run, run]}, metric="f1")
+    assert [line.get_ydata().tolist() for line in ax.get_lines()] == [[0.2, 0.5, 0.8]]
+    assert (ax.get_yscale(), ax.get_ylabel()) == ("linear", "f1")
+    assert "loss" not in ax.get_title(loc="left")
+
+
+def test_an_unknown_metric_is_refused():
+    with pytest.raises(ValueError, match="metric must name what the task reports"):
+        plot_histories({"StepLR": history([3, 2, 1])}, metric="f1")
+
+
+def test_finals_say_what_they_are():
+    ax = plot_finals({"StepLR": np.array([0.8, 0.9])}, higher=True, label="accuracy")
+    assert ax.get_ylabel() == "accuracy (higher is better)"
+
+
+GRID = {"gamma": (0.1,), "step_size": (1, 2, 4)}
+
+
+def cell_colors(heat_map):
+    image = heat_map._image
+    return image.cmap(image.norm(image.get_array())).tolist()
+
+
+def heat_map(values, **options):
+    made = HeatMap(new_axes()[0], GRID, **options)
+    made.set_limits(*made.limits_of(values))
+    made.show(values)
+    return made
+
+
+def test_the_best_cell_has_the_same_colour_whichever_way_is_better():
+    scores = np.array([[0.5, 0.7, 0.9]])
+    low = cell_colors(heat_map(-scores))
+    assert cell_colors(heat_map(scores, higher=True)) == [
+        [pytest.approx(color, abs=0.02) for color in row] for row in low
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "higher", "middle"),
+    [([0.1, 0.5, 0.9], True, 0.5), ([-1, 0, 1], False, 0.5), ([0.1, 0.4, 1.6], False, 0.5)],
+)
+def test_colours_are_linear_for_accuracies_and_below_zero_else_logarithmic(values, higher, middle):
+    made = heat_map(np.array([values], dtype=float), higher=higher)
+    assert made._image.get_array()[0, 1] == pytest.approx(middle)
+
+
+def test_a_heat_map_of_accuracies_names_them():
+    ax = plot_heat_map(np.array([[0.5, 0.7, 0.9]]), GRID, best=(0, 2), higher=True, label="f1")
+    assert ax.get_title(loc="left") == "solid frame: highest"
+    bar = ax.figure.axes[1]
+    assert bar.get_ylabel() == "f1"
+    ticks = [text.get_text() for text in bar.get_yticklabels()]
+    assert ticks[0] == "0.5" and all(0.5 <= float(tick) <= 0.9 for tick in ticks)

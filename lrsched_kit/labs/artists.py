@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..curves import distinct_rates, ends_with_room, last_point, name_group, stairs
+from ..curves import blank_name, distinct_rates, name_group, places_for_names, stairs
 from ..stats import mean_and_error
 from ..style import Style
 from ..training import History
@@ -199,8 +199,7 @@ class GroupNames:
 
     def __init__(self, ax: Axes, most: int = 4) -> None:
         self._ax = ax
-        self.artists = [name_group(ax, group, 0, 0) for group in range(1, most + 1)]
-        self.show(None, 1)
+        self.artists = [blank_name(ax) for _ in range(most)]
 
     def show(self, curve: Curve | None, epochs: int) -> None:
         """Name the groups of a curve where there is room; None: of no curve."""
@@ -214,13 +213,12 @@ class GroupNames:
         if len({group for group, _ in lines}) < 2:
             return
         length = curve.runs[0].epochs if curve.runs else epochs
-        ends = [last_point(*stairs(rates, len(rates) // length)) for _, rates in lines]
-        for index in ends_with_room(self._ax, ends):
+        drawn = [stairs(rates, len(rates) // length) for _, rates in lines]
+        for index, *end in places_for_names(self._ax, drawn):
             group = lines[index][0]
             if 0 < group <= len(self.artists):
-                name = self.artists[group - 1]
-                name.xy = ends[index]
-                name.set(color=curve.style.color, visible=True)
+                name_group(self.artists[group - 1], group, *end)
+                self.artists[group - 1].set_color(curve.style.color)
 
 
 def _joined(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

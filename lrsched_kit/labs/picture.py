@@ -161,7 +161,7 @@ class LabPicture(Picture):
         titles = (rate_title, WORDS["loss_title"])
         self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.082, 0.845))
         for ax in (rate_ax, loss_ax):  # tick labels of any length fit beside
-            ax.yaxis.set_label_coords(-0.155, 0.5)
+            ax.yaxis.set_label_coords(-0.165, 0.5)
         self.live = LiveFigure(figure, [*self._panels.artists, *self._marks(rate_ax)])
 
     def _marks(self, rate_ax: Axes) -> list[Artist]:
