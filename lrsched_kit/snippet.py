@@ -25,9 +25,9 @@ model = {model}()
 loss_fn = {loss}
 optimizer = {optimizer}
 {rates}{scheduler}order = torch.Generator().manual_seed({seed})
-{drawing}
+{before}
 for epoch in range({epochs}):
-{to_train}    lr = {lr}
+    lr = {lr}
     for rows in torch.randperm({train_size}, generator=order).split({batch_size}):
         optimizer.zero_grad()
         loss_fn(model(data.x_train[rows]), data.y_train[rows]).backward()
@@ -35,8 +35,19 @@ for epoch in range({epochs}):
 {after_batch}{to_evaluate}    with torch.no_grad():
         outputs = model(data.x_val)
         val_loss = loss_fn(outputs, data.y_val).item()
-{told}    print(f"epoch {{epoch + 1}}: rate {{{shown}}}, validation loss {{val_loss:.4f}}")
+{told}{to_train}    print(f"epoch {{epoch + 1}}: rate {{{shown}}}, validation loss {{val_loss:.4f}}")
 {after_epoch}"""
+# Batch norm and dropout work in two ways, and dropout draws: none of the kit's models has them.
+_BEFORE = """\
+torch.manual_seed({seed})  # for what the model draws as it trains
+if not model.training:
+    model.train()
+modes = [(module, module.training) for module in model.modules()]
+"""
+_TO_TRAIN = """\
+    for module, mode in modes:
+        module.training = mode
+"""
 _KITS_DATA = re.compile(r"(load_digits|toy_regression)\(")
 _SCOPE = {"math": math, "Optimizer": Optimizer, "lr_scheduler": lr_scheduler}  # of `Schedule.code`
 
@@ -118,15 +129,13 @@ def training_script(
         else 'optimizer.param_groups[0]["lr"]',
         shown="', '.join(f'{rate:.6g}' for rate in lr)" if many else "lr:.6g",
         told=reported,
-        # What a model of the reader's own may draw as it trains, dropout for example.
-        drawing=f"torch.manual_seed({seed})\n" if own_model else "",
+        before=_BEFORE.format(seed=seed) if own_model else "",
         scheduler=call,
         train_size=len(data.x_train),
         batch_size=batch_size,
         epochs=epochs,
         seed=seed,
-        # Batch norm and dropout work in two ways; none of the kit's models has them.
-        to_train="    model.train()\n" if own_model else "",
+        to_train=_TO_TRAIN if own_model else "",
         to_evaluate="    model.eval()\n" if own_model else "",
         after_batch=f"        {step}" if step and step_every == "batch" else "",
         after_epoch=f"    {step}" if step and step_every == "epoch" else "",
