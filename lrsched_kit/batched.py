@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -223,6 +224,8 @@ def linear_layers(model: nn.Module, data: Dataset, trial: Trial) -> list[str]:
     chained = all(before[1] == after[0] for before, after in pairwise(sizes))
     if not layers or not chained or not params == trained == set(model.state_dict()):
         return []
+    if not all(map(_reads_only_layers, modules.values())):
+        return []
     pass_ = ["linear", *["relu", "linear"] * (len(layers) - 1)]
     called = [name.rstrip("_") for name in trial.names if name not in _VIEWS]
     passes, rest = divmod(len(called), len(pass_))
@@ -231,6 +234,23 @@ def linear_layers(model: nn.Module, data: Dataset, trial: Trial) -> list[str]:
     with torch.no_grad():
         x = data.x_train[:2].clone()
     return layers if _graph(model(x)) == _graph_of_chain(len(layers)) else []
+
+
+def _reads_only_layers(module: nn.Module) -> bool:
+    """Whether a forward pass reads its layers and torch's functions, and nothing that may change.
+
+    The stack never calls it again, so a global flag, say, would be read once and for all.
+    """
+    code = getattr(type(module).forward, "__code__", None)
+    if type(module).__module__.startswith("torch.nn.modules."):
+        return True
+    if code is None or "forward" in vars(module) or not set(code.co_freevars) <= {"__class__"}:
+        return False
+    scope = type(module).forward.__globals__
+    layers = {name for name, _ in module.named_children()}
+    known = layers | _CALLS | _VIEWS | {"super", "forward", "functional", "nn"}
+    others = set(code.co_names) - known
+    return all(isinstance(scope.get(name), ModuleType) for name in others)
 
 
 def _graph(outputs: Any) -> dict[str, int]:

@@ -20,7 +20,7 @@ from torch import nn, optim
 
 from .batched import stack_for
 from .data import Dataset, told_metric
-from .hidden import copy_hooks, multiplications
+from .hidden import copy_hooks, hooked, multiplications
 from .models import seeded
 from .optimizers import Maker, Unless, build_optimizer, get_rule, make_optimizer
 from .params import check_number
@@ -181,16 +181,19 @@ class Fleet:
     def fresh(self, seed: int) -> nn.Module:
         """Return one more such model, to be trained.
 
-        A copy would lack what code outside the model knows of it, hooks for example; but models
-        that share parameters, a backbone say, must not be trained one after the other.
+        A copy will do, except where code outside the model knows of it, as hooks do: then it is
+        made anew. But models that share parameters, a backbone say, must not be trained one after
+        the other.
         """
         pristine = self._model(seed)
-        made = self._made(seed)
-        kept = {id(p) for model in self._models.values() for p in model.parameters()}
-        if not kept.isdisjoint(id(p) for p in made.parameters()):
-            made = copy.deepcopy(pristine)
-            for source, target in zip(pristine.parameters(), made.parameters(), strict=True):
-                copy_hooks(source, target)
+        if hooked(pristine):
+            made = self._made(seed)
+            kept = {id(p) for model in self._models.values() for p in model.parameters()}
+            if kept.isdisjoint(id(p) for p in made.parameters()):
+                return made
+        made = copy.deepcopy(pristine)
+        for source, target in zip(pristine.parameters(), made.parameters(), strict=True):
+            copy_hooks(source, target)
         return made
 
     def why_alone(self, run: Run) -> str:

@@ -36,7 +36,7 @@ for epoch in range({epochs}):
         outputs = model(data.x_val)
         val_loss = loss_fn(outputs, data.y_val).item()
 {told}{to_train}    print(f"epoch {{epoch + 1}}: rate {{{shown}}}, validation loss {{val_loss:.4f}}")
-{after_epoch}"""
+{after_epoch}"""  # noqa: E501
 # Batch norm and dropout work in two ways, and dropout draws: none of the kit's models has them.
 _BEFORE = """\
 torch.manual_seed({seed})  # for what the model draws as it trains

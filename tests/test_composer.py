@@ -6,7 +6,7 @@ from test_snippet import applied_by
 from waiting import wait_until
 
 from lrsched_kit import MLP, ComposerLab, Phase, SimpleNet, compose, toy_regression, trace_lr
-from lrsched_kit.labs import schedule_work as work_module
+from lrsched_kit.fleet import Fleet
 from lrsched_kit.phases import KINDS
 from lrsched_kit.words import WORDS
 
@@ -193,7 +193,7 @@ def test_the_code_applies_exactly_the_rates_that_the_lab_drew(lab, step_every):
         "from lrsched_kit import SimpleNet",
     )
     assert "SequentialLR(optimizer, schedulers, milestones=" in script
-    drawn = lab._work._shown.planned
+    (drawn,) = lab._work._shown.planned
     rates = applied_by(script)
     assert rates == drawn.repeat(len(rates) // len(drawn)).tolist() == applied(lab)
 
@@ -210,13 +210,13 @@ def test_the_code_is_shown_and_follows_the_phases(lab):
 
 def test_only_what_is_new_is_trained(lab, monkeypatch):
     trained = []
-    original = work_module.Run
+    original = Fleet.train
 
-    def noting(schedule, *args):
-        trained.append(getattr(schedule, "name", schedule))
-        return original(schedule, *args)
+    def noting(fleet, runs, **options):
+        trained.extend(getattr(run.schedule, "name", run.schedule) for run in runs)
+        return original(fleet, runs, **options)
 
-    monkeypatch.setattr(work_module, "Run", noting)
+    monkeypatch.setattr(Fleet, "train", noting)
     lab.controls["phase_3"].value = "REX"
     assert lab.wait(60)
     assert set(trained) == {"SequentialLR"}  # the constant rate is known

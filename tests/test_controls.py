@@ -93,9 +93,10 @@ def test_a_pin_names_milestones_and_choices_that_differ():
 
 def test_the_mode_of_a_plateau_is_followed():
     lab = ScheduleLab("ReduceLROnPlateau", patience=0, base_lr=1e-2, **QUICK)
-    lab.controls["mode"].value = "max"  # a loss that falls is then no gain
+    lab.controls["mode"].value = "max"  # then it is told the accuracy, which rises
     assert lab.wait(60)
     (run, *_) = lab.histories["ReduceLROnPlateau"]
-    assert run.epoch_lr[-1] < 0.001
+    assert run.epoch_lr[-1] == 0.01
     assert "mode='max'" in lab.code
+    assert "scheduler.step(told)" in lab.code
     lab.close()

@@ -293,10 +293,12 @@ def test_exhibits_picked_from_many_threads_end_with_the_one_that_the_menu_names(
 
 
 def test_exhibits_run_on_other_threads_leave_the_filters_of_warnings_to_the_cell(monkeypatch):
+    lab = ExhibitLab("stale_optimizer")
+    assert lab.wait(60)
     with monkeypatch.context() as patch:
         patch.setattr("warnings.catch_warnings", None)
         patch.setattr("warnings.simplefilter", None)
-        lab = ExhibitLab("wrong_order")
+        lab.controls["exhibit"].value = "wrong_order"
         assert lab.wait(60)
     assert "torch warns: Detected call" in lab.summary
     lab.close()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from lrsched_kit import (
@@ -12,11 +13,15 @@ from lrsched_kit import (
     SimpleNet,
     SweepLab,
     load_digits,
+    make_optimizer,
+    seeded,
     suggest_base_lr,
     toy_regression,
     trace_lr,
+    train,
 )
 from lrsched_kit.advice import get_advice
+from lrsched_kit.fleet import Fleet
 from lrsched_kit.labs.subjects import make_subjects
 from lrsched_kit.optimizers import RULES
 
@@ -109,19 +114,102 @@ def test_data_of_ones_own_leaves_the_model_that_was_given():
     lab.close()
 
 
-@pytest.mark.parametrize(
-    ("layer", "reason"),
-    [
-        (nn.BatchNorm1d(64), "use GroupNorm or LayerNorm"),
-        (nn.Dropout(), "it draws random numbers; leave it out"),
-        (nn.Linear(64, 9), "give it 10 outputs, one per class"),
-    ],
-)
-def test_a_model_that_cannot_train_in_a_lab_is_refused_by_name(layer, reason):
-    head = [] if isinstance(layer, nn.Linear) else [nn.Linear(64, 10)]
-    with pytest.raises(ValueError, match=reason) as error:
-        ScheduleLab("StepLR", make_model=lambda: nn.Sequential(layer, *head), **QUICK)
-    assert type(layer).__name__ in str(error.value)
+def test_a_model_that_cannot_train_in_a_lab_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"Linear.*give it 10 outputs, one per class"):
+        ScheduleLab("StepLR", make_model=lambda: nn.Linear(64, 9), **QUICK)
+
+
+# Models that cannot train together with others
+
+
+def with_dropout():
+    return nn.Sequential(nn.Linear(64, 10), nn.BatchNorm1d(10), nn.Dropout(0.1))
+
+
+@pytest.fixture
+def alone():
+    lab = ScheduleLab("StepLR", make_model=with_dropout, epochs=2, step_size=1, batch_size=100)
+    assert lab.wait(60)
+    yield lab
+    lab.close()
+
+
+def test_such_a_model_opens_with_fewer_seeds_and_a_line_that_says_why(alone):
+    assert {len(runs) for runs in alone.histories.values()} == {3}
+    assert alone.summary.splitlines()[-1] == (
+        "Trained run by run, on 3 seeds, as this model cannot train together with others: "
+        "it draws random numbers (dropout)."
+    )
+
+
+def test_such_a_lab_trains_what_train_would(alone):
+    alone.controls["gamma"].value = 0.5
+    assert alone.wait(60)
+    for seed, history in enumerate(alone.histories["StepLR"]):
+        model = seeded(with_dropout, seed)
+        optimizer = make_optimizer("momentum", model.parameters(), 0.1)
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+        options = {"epochs": 2, "batch_size": 100, "seed": seed}
+        expected = train(model, load_digits(), optimizer, scheduler, **options)
+        assert history.val_loss.tolist() == expected.val_loss.tolist()
+
+
+def test_such_a_lab_shows_the_first_seed_of_both_curves_first(monkeypatch):
+    rounds = []
+    original = Fleet.train
+
+    def noting(fleet, runs, **options):
+        rounds.append([(run.schedule == "Constant", run.seed) for run in runs])
+        return original(fleet, runs, **options)
+
+    monkeypatch.setattr(Fleet, "train", noting)
+    lab = ScheduleLab("StepLR", make_model=with_dropout, epochs=1, batch_size=200)
+    assert lab.wait(60)
+    assert rounds == [[(False, seed), (True, seed)] for seed in range(3)]
+    lab.close()
+
+
+def test_such_a_lab_trains_as_many_seeds_as_it_is_told():
+    lab = ScheduleLab("StepLR", make_model=with_dropout, **QUICK)
+    assert lab.wait(60)
+    assert {len(runs) for runs in lab.histories.values()} == {1}
+    lab.close()
+
+
+# An optimizer of the reader's own
+
+
+def two_rates(model):
+    groups = [
+        {"params": model.fc1.parameters()},
+        {"params": model.fc2.parameters(), "lr": 0.001},
+    ]
+    return torch.optim.SGD(groups, lr=0.1, momentum=0.9)
+
+
+def test_the_slider_moves_all_parameter_groups_in_proportion():
+    lab = ScheduleLab("StepLR", make_optimizer=two_rates, step_size=1, epochs=2, seeds=1)
+    assert lab.controls["optimizer"].options == ("two_rates",)
+    assert lab.controls["base_lr"].value == 0.1
+    lab.controls["base_lr"].value = 0.02
+    assert lab.wait(60)
+    (run,) = lab.histories["StepLR"]
+    first, second = run.group_lr.reshape(2, 2, -1)[:, :, 0]
+    assert first.tolist() == [0.02, pytest.approx(0.002)]
+    assert second.tolist() == [pytest.approx(0.0002), pytest.approx(0.00002)]
+    assert "Parameter group 2: the rate goes from 0.0002 to 2e-05." in lab.summary
+    lab.close()
+
+
+# A metric that is named
+
+
+def test_the_verdict_follows_the_metric():
+    lab = ScheduleLab("CosineAnnealingLR", metric="accuracy", epochs=3, seeds=2)
+    assert lab.wait(60)
+    assert "Final validation accuracy (mean of 2 seeds): CosineAnnealingLR 0." in lab.summary
+    assert "CosineAnnealingLR is higher in accuracy on " in lab.summary
+    lab.close()
 
 
 def test_a_map_has_the_same_menus():
@@ -216,7 +304,7 @@ def test_a_lab_makes_models_on_the_thread_of_its_cell_only(make, monkeypatch):
 
 def test_a_pin_is_out_of_the_picture_while_another_kind_of_loss_is_shown(lab):
     def shown():
-        return sum(slot.val.get_visible() for slot in lab._work.picture._panels._slots)
+        return sum(slot._val.get_visible() for slot in lab._work.picture._panels._slots)
 
     lab.controls["pin"].click()
     assert lab.wait(60)

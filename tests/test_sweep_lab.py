@@ -23,7 +23,7 @@ def lab():
 def curve(lab):
     """What the right-hand panel draws as applied rate and validation loss of the schedule."""
     slot = lab._work.picture._panels._slots[1]
-    return slot.applied.get_ydata()[0::2], slot.val.get_ydata()
+    return slot._applied.get_ydata()[0::2], slot._val.get_ydata()
 
 
 def test_every_cell_is_trained(lab):
