@@ -1,5 +1,8 @@
 """What is trained, with which optimizer, and when the scheduler steps: the menus of a lab."""
 
+import contextlib
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -169,6 +172,26 @@ def test_such_a_lab_shows_the_first_seed_of_both_curves_first(monkeypatch):
     lab.close()
 
 
+def printed_by(lab, **names):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(compile(lab.code, "show_code.py", "exec"), names)
+    return [float(line.split()[-1]) for line in out.getvalue().splitlines()]
+
+
+def test_show_code_of_such_a_lab_prints_its_losses(alone):
+    printed = printed_by(alone, with_dropout=with_dropout)
+    assert printed == pytest.approx(alone.histories["StepLR"][0].val_loss, abs=1e-4)
+
+
+def test_show_code_tells_a_plateau_what_the_lab_tells_it():
+    lab = ScheduleLab("ReduceLROnPlateau", mode="max", patience=0, base_lr=0.5, epochs=4, seeds=1)
+    assert lab.wait(60)
+    (run,) = lab.histories["ReduceLROnPlateau"]
+    assert printed_by(lab) == pytest.approx(run.val_loss, rel=0.2)  # then rounding grows
+    assert run.epoch_lr[-1] < 0.5
+    lab.close()
+
+
 def test_such_a_lab_trains_as_many_seeds_as_it_is_told():
     lab = ScheduleLab("StepLR", make_model=with_dropout, **QUICK)
     assert lab.wait(60)
@@ -198,6 +221,8 @@ def test_the_slider_moves_all_parameter_groups_in_proportion():
     assert first.tolist() == [0.02, pytest.approx(0.002)]
     assert second.tolist() == [pytest.approx(0.0002), pytest.approx(0.00002)]
     assert "Parameter group 2: the rate goes from 0.0002 to 2e-05." in lab.summary
+    printed = printed_by(lab, two_rates=two_rates)
+    assert printed == pytest.approx(run.val_loss, abs=1e-3)
     lab.close()
 
 

@@ -61,6 +61,8 @@ def test_the_script_of_any_setting_applies_exactly_the_rates_of_the_kit(name, da
     per_epoch = len(TOY.x_train) // BATCH
     total_steps = epochs * (per_epoch if step_every == "batch" else 1)
     params = draw_params(data, row, base_lr=0.05, total_steps=total_steps, beyond=False)
+    if row.metric_driven:
+        params["mode"] = "min"  # this task reports nothing of which more is better
     options = {"epochs": epochs, "step_every": step_every}
     rates = applied_by(script_of(name, params, base_lr=0.05, **options))
 
