@@ -6,6 +6,7 @@ the median ratio. A plain run is timed over a few epochs and multiplied up.
 """
 
 import time
+from functools import partial
 from statistics import median
 
 import torch
@@ -101,6 +102,34 @@ def two_ways(many=64, batch_size=32):
     print(f"\nLinear layers and ReLUs, derivatives written out, {many} runs: {ratio:.1f}x autograd")
 
 
+def proof():
+    """What it costs to prove that models train together as each would alone; once per fleet."""
+    runs = [Run(name, seed=seed) for name in ("StepLR", "Constant") for seed in range(5)]
+    shares = []
+    for _ in range(4 * REPEATS):
+        fleet = Fleet(MLP, DIGITS, {seed: seeded(MLP, seed) for seed in range(5)})
+        first = seconds(lambda fleet=fleet: fleet.train(runs, epochs=1))
+        later = min(seconds(lambda fleet=fleet: fleet.train(runs, epochs=1)) for _ in range(2))
+        whole = seconds(lambda fleet=fleet: fleet.train(runs, epochs=EPOCHS))
+        shares.append((first - later) / whole)
+    print(f"\nProof of 10 MLP runs, against training them once: {median(shares):.1%}  <= 5%")
+
+
+def alone():
+    """How much longer a run takes that trains by itself; two threads gain nothing for such."""
+
+    def with_dropout():
+        return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.1), nn.Linear(32, 10))
+
+    ratios = []
+    for _ in range(REPEATS):
+        before = plain(with_dropout, 16)
+        run = Run("StepLR")
+        took = seconds(partial(train_many, with_dropout, DIGITS, [run], epochs=PLAIN_EPOCHS))
+        ratios.append(took / PLAIN_EPOCHS / ((before + plain(with_dropout, 16)) / 2))
+    print(f"A model with dropout, run by run, against train: {median(ratios):.2f}  <= 1.1")
+
+
 def table():
     """Seconds for the table of models and schedules: 5 schedules, 5 seeds, as long as advised."""
     print("\n5 schedules x 5 seeds: target <= 20 s a model, <= 60 s for all")
@@ -156,6 +185,8 @@ def main():
     compare("20 LSTM, batch 16, 5 epochs", LSTM, seeds(20, 0.2), 16, ">= 3.5x", 5)
     compare("20 Transformer, batch 16, 5 epochs", Transformer, seeds(20, 0.02), 16, ">= 2.5x", 5)
     two_ways()
+    proof()
+    alone()
     table()
     first_epoch()
 
