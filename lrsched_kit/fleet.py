@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch import nn, optim
 
-from .batched import stack_for
+from .batched import Stack, stack_for
 from .data import Dataset, told_metric
 from .hidden import copy_hooks, multiplications
 from .models import seeded
 from .optimizers import Maker, Unless, build_optimizer, get_rule, make_optimizer
 from .params import check_number
-from .proof import Layout, layout_of, prove, why_alone
+from .proof import Layout, layout_of, prove, reached, why_alone
 from .randomness import borrowed
 from .runs import Alone, Run, Together
 from .schedules import get_schedule
@@ -141,14 +141,14 @@ class Fleet:
             self._work = self._work_for_a_row()
         self._reason = why_alone(self._first, self._trial)
         self._proofs: dict[tuple[int, Any, Layout], tuple[str, frozenset[str]]] = {}
-        self._tried: set[int] = set()  # batch sizes
+        self._reached: dict[int, set[frozenset[str]]] = {}  # batch size -> see `reached`
 
     def _work_for_a_row(self) -> float:
         """Return the multiplications for a row of inputs, each at its price."""
         rows = self._data.x_train[:2]
         with unchanged(self._first), borrowed(0):
             work = multiplications(self._first.eval(), rows) / len(rows)
-        return work * getattr(self._make_stack, "func", self._make_stack).price
+        return work * _kind(self._make_stack).price
 
     def _try_out(self) -> Trial:
         try:
@@ -303,13 +303,15 @@ class Fleet:
 
         Runs in a group share their optimizer's rule, and whether a scheduler moves its momentum.
         """
-        if batch_size not in self._tried:
-            self._trial = try_out(self._first, self._data, batch_size)
-            self._tried.add(batch_size)
+        if batch_size not in self._reached:
+            self._reached[batch_size] = self._try_batches(batch_size)
         layouts = [self._layout(run) for run in runs]
         for i, (run, layout) in enumerate(zip(runs, layouts, strict=True)):
             _check_rates(i, run, layout, epochs * self._per_epoch(run, batch_size))
-        ways = self._ways(runs, layouts)
+        ways = [
+            way if way[0] else (self._uneven(layout, way[1], batch_size), way[1])
+            for layout, way in zip(layouts, self._ways(runs, layouts), strict=True)
+        ]
         work = len(runs) * batch_size * self._work
         threads = max(1, min(cores, int(work // _WORK_FOR_A_THREAD)))
         most = min(_MOST_IN_A_GROUP, math.ceil(len(runs) / threads))
@@ -339,6 +341,28 @@ class Fleet:
                 groups.append(Alone(i, self._training(runs[i], epochs, batch_size), reason))
         return groups
 
+    def _try_batches(self, batch_size: int) -> set[frozenset[str]]:
+        """Try the model out with just the batches to come; code may look at their sizes."""
+        self._trial = try_out(self._first, self._data, batch_size)
+        self._reason = self._reason or why_alone(self._first, self._trial)
+        if self._reason:
+            return set()
+        stack = stack_for(self._first, self._data, self._trial)
+        if _kind(stack) is not _kind(self._make_stack):
+            self._make_stack = Stack  # what is proved of another one no longer counts
+            self._proofs.clear()
+        rows = len(self._data.x_train)
+        sizes = {min(batch_size, rows), rows % batch_size or batch_size}
+        with unchanged(self._first), borrowed(0):
+            return {reached(self._first, self._data, size) for size in sizes}
+
+    def _uneven(self, layout: Layout, still: frozenset[str], batch_size: int) -> str:
+        """Say that some batches train other parameters than those of the proof; or nothing."""
+        moved = frozenset(name for name, _ in layout.group_of)
+        if all(names & moved == moved - still for names in self._reached[batch_size]):
+            return ""
+        return "which of its parameters are trained depends on the rows of a batch"
+
     def _per_epoch(self, run: Run, batch_size: int) -> int:
         return math.ceil(len(self._data.x_train) / batch_size) if run.step_every == "batch" else 1
 
@@ -364,6 +388,10 @@ class Fleet:
 
 def _optimizer_of(how: str | Maker, model: nn.Module) -> optim.Optimizer:
     return build_optimizer(how, model, Unless(0.1))
+
+
+def _kind(make_stack: Callable[..., Stack]) -> Any:
+    return getattr(make_stack, "func", make_stack)
 
 
 def _ratios(layout: Layout) -> tuple[float, ...]:

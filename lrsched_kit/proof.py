@@ -127,6 +127,21 @@ def prove(
             return [f"torch cannot batch it ({reason})"] * len(models), frozenset()
 
 
+def reached(model: nn.Module, data: Dataset, rows: int) -> frozenset[str]:
+    """Name the parameters that gradients of a batch of so many rows reach.
+
+    >>> from lrsched_kit.data import load_digits
+    >>> sorted(reached(nn.Linear(64, 10), load_digits(), 16))
+    ['bias', 'weight']
+    """
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not model.training:
+        model.train()
+    loss = data.loss_fn(model(data.x_train[:rows]), data.y_train[:rows])
+    grads = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+    return frozenset(name for name, grad in zip(named, grads, strict=True) if grad is not None)
+
+
 @contextmanager
 def _no_fallbacks() -> Iterator[None]:
     """Let torch's word that it would run the copies one after the other be an error.

@@ -134,8 +134,9 @@ def _run(
                     f"got {batch_size}: {rows} rows leave {size} for it ({error})"
                 ) from error
         model.eval()
-        outputs = _loss(model, data, slice(0, 2), "val", recorder)
-        _check_metrics(data, outputs)
+        with torch.no_grad():  # all rows: some metrics make no sense of a few
+            outputs = _loss(model, data, slice(None), "val", recorder)
+            _check_metrics(data, outputs)
         drew = not torch.equal(torch_before, torch.default_generator.get_state())
         python, numpy = random.getstate(), np.random.get_state()[1:3]
         others = python != others_before[0] or not _same(numpy, others_before[1])
@@ -153,8 +154,8 @@ def _loss(model: nn.Module, data: Dataset, rows: slice, part: str, recorder: _Re
         with recorder:
             loss = data.loss_fn(outputs, y)
         del recorder.calls[calls:]
-    except _Misfit:
-        raise
+    except _Misfit as misfit:
+        raise ValueError(str(misfit)) from None
     except Exception as error:  # a model's code may raise anything
         raise ValueError(
             f"model must fit data {data.name!r} (inputs of shape "
@@ -173,7 +174,7 @@ def _loss(model: nn.Module, data: Dataset, rows: slice, part: str, recorder: _Re
 
 
 class _Misfit(ValueError):
-    """Model and data do not fit, said in words already."""
+    """Model and data do not fit, said in words already; comes out as a plain ValueError."""
 
 
 def _check_shapes(model: nn.Module, data: Dataset, outputs: Any, y: Tensor) -> None:
@@ -236,7 +237,7 @@ def _check_classes(model: nn.Module, data: Dataset, outputs: Tensor) -> None:
 def _check_metrics(data: Dataset, outputs: Any) -> None:
     for name, metric in data.metrics.items():
         try:
-            float(metric(outputs, data.y_val[:2]))
+            float(metric(outputs, data.y_val))
         except Exception as error:
             raise ValueError(
                 f"metrics[{name!r}] must return a number for outputs and targets, "
