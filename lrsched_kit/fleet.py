@@ -152,7 +152,7 @@ class Fleet:
 
     def _try_out(self) -> Trial:
         try:
-            return try_out(self._first, self._data, 2)
+            return try_out(self._first, self._data)
         except ValueError as error:
             if self._dtype in (None, torch.float32):
                 raise
@@ -174,7 +174,7 @@ class Fleet:
             given = self._given.pop(seed, None)
             model = self._made(seed) if given is None else given
             if isinstance(model, nn.Module) and any(map(is_lazy, model.parameters())):
-                try_out(model, self._data, 2)  # lazy layers take their shapes from what they see
+                try_out(model, self._data)  # lazy layers take their shapes from what they see
             self._models[seed] = model
         return self._models[seed]
 

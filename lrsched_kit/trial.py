@@ -80,8 +80,12 @@ def record() -> Iterator[list[Any]]:
         yield recorder.calls
 
 
-def try_out(model: nn.Module, data: Dataset, batch_size: int) -> Trial:
+def try_out(model: nn.Module, data: Dataset, batch_size: int | None = None) -> Trial:
     """Run the model as training and validation would, and leave no trace in it.
+
+    Args:
+        model, data: what is tried.
+        batch_size: as of the training; None: it is not known yet.
 
     Raises:
         ValueError: naming argument, constraint and value, unless model, data, loss, metrics and
@@ -111,11 +115,13 @@ out_features=3, bias=True): give it 10 outputs, one per class.
 
 
 def _run(
-    model: nn.Module, data: Dataset, batch_size: int, *, listen: bool
+    model: nn.Module, data: Dataset, batch_size: int | None, *, listen: bool
 ) -> tuple[list[Any], set[Any] | None, bool, str]:
     """Return calls, what draws (None: something did), whether others draw, what is changed."""
     rows = len(data.x_train)
-    sizes = dict.fromkeys([min(batch_size, rows), rows % batch_size or batch_size])
+    sizes = [min(2, rows)]
+    if batch_size is not None:
+        sizes = list(dict.fromkeys([min(batch_size, rows), rows % batch_size or batch_size]))
     recorder = _Recorder(listen=listen)
     with borrowed(0), unchanged(model) as changes:
         torch_before = torch.default_generator.get_state()
@@ -126,8 +132,7 @@ def _run(
             try:
                 _loss(model, data, slice(0, size), "train", recorder)
             except ValueError as error:
-                first = next(iter(sizes))
-                if size == first:
+                if size == sizes[0]:
                     raise
                 raise ValueError(
                     f"batch_size must leave a last batch that {type(model).__name__} can train on, "
