@@ -296,9 +296,7 @@ def make_data(loss):
     y = (x[:, :CLASSES] + x[:, CLASSES:]).argmax(1)
     y[::5] = torch.randint(CLASSES, y[::5].shape, generator=numbers)
     metrics = {"wrong": at_least_one_wrong}
-    return Dataset(
-        "tiny", x[:24], y[:24], x[24:], y[24:], loss=LOSSES[loss], metrics=metrics
-    )
+    return Dataset("tiny", x[:24], y[:24], x[24:], y[24:], loss=LOSSES[loss], metrics=metrics)
 
 
 # The loop
