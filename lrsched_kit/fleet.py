@@ -18,16 +18,16 @@ import numpy as np
 import torch
 from torch import nn, optim
 
-from .batched import stack_for
+from .batched import Stack, stack_for
 from .data import Dataset, told_metric
-from .hidden import copy_hooks, hooked, multiplications
+from .hidden import copy_hooks, hooked, multiplications, parts_of
 from .models import seeded
 from .optimizers import Maker, Unless, build_optimizer, get_rule, make_optimizer
 from .params import check_number
-from .proof import Layout, layout_of, prove, why_alone
+from .proof import Layout, layout_of, prove, reached, why_alone
 from .randomness import borrowed
-from .runs import Alone, Run, Together
-from .schedules import get_schedule
+from .runs import Alone, Run, Together, mode_of
+from .schedules import SCHEDULES, get_schedule
 from .training import History, Training, check_parts, check_step_every, one_thread
 from .trial import Trial, is_lazy, try_out, unchanged
 
@@ -134,6 +134,7 @@ class Fleet:
         self._data = data if dtype is None else data.to(dtype)
         self._models: dict[int, nn.Module] = {}
         self._given = dict(models)
+        self._shares: bool | None = None  # whether models hold the same parameters
         with one_thread():
             self._first = self._model(0)
             self._trial = self._try_out()
@@ -141,18 +142,18 @@ class Fleet:
             self._work = self._work_for_a_row()
         self._reason = why_alone(self._first, self._trial)
         self._proofs: dict[tuple[int, Any, Layout], tuple[str, frozenset[str]]] = {}
-        self._tried: set[int] = set()  # batch sizes
+        self._reached: dict[int, list[tuple[frozenset[str], bool]]] = {}  # by batch size
 
     def _work_for_a_row(self) -> float:
         """Return the multiplications for a row of inputs, each at its price."""
         rows = self._data.x_train[:2]
         with unchanged(self._first), borrowed(0):
             work = multiplications(self._first.eval(), rows) / len(rows)
-        return work * getattr(self._make_stack, "func", self._make_stack).price
+        return work * _kind(self._make_stack).price
 
     def _try_out(self) -> Trial:
         try:
-            return try_out(self._first, self._data, 2)
+            return try_out(self._first, self._data)
         except ValueError as error:
             if self._dtype in (None, torch.float32):
                 raise
@@ -164,9 +165,13 @@ class Fleet:
 
     def _made(self, seed: int) -> nn.Module:
         model = seeded(self._make_model, seed)
-        if self._dtype is not None and isinstance(model, nn.Module):
-            model.to(self._dtype)
-        return model
+        if self._dtype is None or not isinstance(model, nn.Module):
+            return model
+        if all(p.dtype == self._dtype for p in model.parameters() if p.is_floating_point()):
+            return model
+        if self._shares is None:
+            self._shares = _share(model, seeded(self._make_model, seed))
+        return (copy.deepcopy(model) if self._shares else model).to(self._dtype)
 
     def _model(self, seed: int) -> nn.Module:
         """Return that seed's model, as training begins with it. It is never trained itself."""
@@ -174,7 +179,7 @@ class Fleet:
             given = self._given.pop(seed, None)
             model = self._made(seed) if given is None else given
             if isinstance(model, nn.Module) and any(map(is_lazy, model.parameters())):
-                try_out(model, self._data, 2)  # lazy layers take their shapes from what they see
+                try_out(model, self._data)  # lazy layers take their shapes from what they see
             self._models[seed] = model
         return self._models[seed]
 
@@ -188,8 +193,7 @@ class Fleet:
         pristine = self._model(seed)
         if hooked(pristine):
             made = self._made(seed)
-            kept = {id(p) for model in self._models.values() for p in model.parameters()}
-            if kept.isdisjoint(id(p) for p in made.parameters()):
+            if not any(_share(made, model) for model in self._models.values()):
                 return made
         made = copy.deepcopy(pristine)
         for source, target in zip(pristine.parameters(), made.parameters(), strict=True):
@@ -314,13 +318,20 @@ class Fleet:
 
         Runs in a group share their optimizer's rule, and whether a scheduler moves its momentum.
         """
-        if batch_size not in self._tried:
-            self._trial = try_out(self._first, self._data, batch_size)
-            self._tried.add(batch_size)
+        if batch_size not in self._reached:
+            self._reached[batch_size] = self._try_batches(batch_size)
         layouts = [self._layout(run) for run in runs]
         for i, (run, layout) in enumerate(zip(runs, layouts, strict=True)):
             _check_rates(i, run, layout, epochs * self._per_epoch(run, batch_size))
-        ways = self._ways(runs, layouts)
+        ways = [
+            (
+                reason or self._uneven(layout, still, batch_size) or _own_scheduler(run, layout),
+                still,
+            )
+            for run, layout, (reason, still) in zip(
+                runs, layouts, self._ways(runs, layouts), strict=True
+            )
+        ]
         work = len(runs) * batch_size * self._work
         threads = max(1, min(cores, int(work // _WORK_FOR_A_THREAD)))
         most = min(_MOST_IN_A_GROUP, math.ceil(len(runs) / threads))
@@ -350,6 +361,30 @@ class Fleet:
                 groups.append(Alone(i, self._training(runs[i], epochs, batch_size), reason))
         return groups
 
+    def _try_batches(self, batch_size: int) -> list[tuple[frozenset[str], bool]]:
+        """Try the model out with just the batches to come; code may look at their sizes."""
+        self._trial = try_out(self._first, self._data, batch_size)
+        self._reason = self._reason or why_alone(self._first, self._trial)
+        if self._reason:
+            return []
+        stack = stack_for(self._first, self._data, self._trial)
+        if _kind(stack) is not _kind(self._make_stack):
+            self._make_stack = Stack  # what is proved of another one no longer counts
+            self._proofs.clear()
+        rows = len(self._data.x_train)
+        sizes = {min(batch_size, rows), rows % batch_size or batch_size}
+        with unchanged(self._first, self._data.loss_fn), borrowed(0):
+            return [reached(self._first, self._data, size) for size in sizes]
+
+    def _uneven(self, layout: Layout, still: frozenset[str], batch_size: int) -> str:
+        """Say what a batch does that the proof need not have seen; or nothing."""
+        moved = frozenset(name for name, _ in layout.group_of)
+        if any(names & moved != moved - still for names, _ in self._reached[batch_size]):
+            return "which of its parameters are trained depends on the rows of a batch"
+        if any(own for _, own in self._reached[batch_size]):
+            return "it has a torch.autograd.Function of its own"
+        return ""
+
     def _per_epoch(self, run: Run, batch_size: int) -> int:
         return math.ceil(len(self._data.x_train) / batch_size) if run.step_every == "batch" else 1
 
@@ -360,9 +395,12 @@ class Fleet:
         check_parts(model, self._data, optimizer)
         steps = epochs * self._per_epoch(run, batch_size)
         build = get_schedule(run.schedule).build
+        data = self._data
+        if self._trial.changes.startswith("loss"):  # each run begins with the loss as it was
+            data = replace(data, loss=copy.deepcopy(data.loss))
         return Training(
             model,
-            self._data,
+            data,
             optimizer,
             build(optimizer, total_steps=steps, **run.params),
             epochs=epochs,
@@ -375,6 +413,30 @@ class Fleet:
 
 def _optimizer_of(how: str | Maker, model: nn.Module) -> optim.Optimizer:
     return build_optimizer(how, model, Unless(0.1))
+
+
+def _share(first: nn.Module, second: nn.Module) -> bool:
+    return not {id(p) for p in first.parameters()}.isdisjoint(id(p) for p in second.parameters())
+
+
+def _kind(make_stack: Callable[..., Stack]) -> Any:
+    return getattr(make_stack, "func", make_stack)
+
+
+def _own_scheduler(run: Run, layout: Layout) -> str:
+    """Say that a row's scheduler is of a class of its own, which may do anything; or nothing."""
+    schedule = get_schedule(run.schedule)
+    if SCHEDULES.get(schedule.name) is schedule:
+        return ""
+    scheduler = schedule.build(_dummy(layout.rates), total_steps=1000, **run.params)
+    if all(type(part).__module__.startswith("torch.optim") for part in parts_of(scheduler)):
+        return ""
+    return f"{schedule.name} is moved by a scheduler of its own class"
+
+
+def _dummy(rates: Sequence[float]) -> optim.Optimizer:
+    groups = [{"params": [torch.zeros(1, requires_grad=True)], "lr": rate} for rate in rates]
+    return optim.SGD(groups, lr=rates[0], momentum=0.9)
 
 
 def _ratios(layout: Layout) -> tuple[float, ...]:
@@ -441,13 +503,14 @@ def _checked(
             seed = check_number("seed", run.seed, must_be="non-negative", integer=True)
             schedule = get_schedule(run.schedule)
             unit = step_every if run.step_every is None else run.step_every
-            check_step_every(unit, wants_metric=schedule.metric_driven)
             params = schedule.complete(run.params)
+            total = epochs * (steps if unit == "batch" else 1)
             if not callable(how):
-                total = epochs * (steps if unit == "batch" else 1)
                 schedule.check(params, base_lr=base_lr, total_steps=total)
-            if schedule.metric_driven:
-                told_metric(data, params.get("mode", "min"), run.metric)
+            mode = mode_of(schedule, params, base_lr, total)
+            check_step_every(unit, wants_metric=mode is not None)
+            if mode is not None:
+                told_metric(data, mode, run.metric)
         except ValueError as error:
             raise ValueError(f"runs[{i}]: {error}") from None
         given = {"params": params, "base_lr": base_lr, "seed": int(seed), "step_every": unit}
@@ -460,9 +523,7 @@ def _check_rates(i: int, run: Run, layout: Layout, total_steps: int) -> None:
     if not callable(run.optimizer):
         return
     try:
-        weights = [torch.zeros(1, requires_grad=True) for _ in layout.rates]
-        groups = [{"params": [w], "lr": r} for w, r in zip(weights, layout.rates, strict=True)]
-        dummy = optim.SGD(groups, lr=layout.rates[0])
-        get_schedule(run.schedule).build(dummy, total_steps=total_steps, **run.params)
+        build = get_schedule(run.schedule).build
+        build(_dummy(layout.rates), total_steps=total_steps, **run.params)
     except ValueError as error:
         raise ValueError(f"runs[{i}]: {error}") from None

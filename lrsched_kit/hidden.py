@@ -68,6 +68,12 @@ def optimizer_hooks(optimizer: optim.Optimizer) -> list[Mapping[int, Any]]:
     return [getattr(optimizer, hooks, {}) for hooks in _OPTIMIZER_HOOKS]
 
 
+def parts_of(scheduler: LRScheduler) -> list[LRScheduler]:
+    """Return a scheduler and those inside it; if the names are gone, the scheduler."""
+    inner = getattr(scheduler, "_schedulers", [])
+    return [scheduler, *(part for each in inner for part in parts_of(each))]
+
+
 def steps_left(scheduler: LRScheduler) -> float:
     """Return how many more steps a scheduler takes before it raises, infinity where it never does.
 

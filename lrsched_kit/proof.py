@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn, optim
+from torch.autograd.function import BackwardCFunction
 
 from .batched import Stack
 from .data import Dataset
@@ -78,6 +79,8 @@ def why_alone(model: nn.Module, trial: Trial) -> str:
         return "it draws random numbers of Python or numpy"
     if trial.changes:
         return f"it changes its attribute {trial.changes!r} as it runs"
+    if trial.hooks:
+        return "it hooks gradients of what it computes, or asks about them"
     if name := hooked(model):
         return f"it has a hook, on {name!r}"
     dtypes = {p.dtype for p in model.parameters()}
@@ -125,6 +128,39 @@ def prove(
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             reason = reason.split(". ")[0].rstrip(".")
             return [f"torch cannot batch it ({reason})"] * len(models), frozenset()
+
+
+def reached(model: nn.Module, data: Dataset, rows: int) -> tuple[frozenset[str], bool]:
+    """Name the parameters that gradients of a batch of so many rows reach.
+
+    Also say whether they go through a derivative of the reader's own: one that clips, say, does
+    so only where gradients are large, and a step that is tried need not show it.
+
+    >>> from lrsched_kit.data import load_digits
+    >>> names, own = reached(nn.Linear(64, 10), load_digits(), 16)
+    >>> sorted(names), own
+    (['bias', 'weight'], False)
+    """
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not model.training:
+        model.train()
+    loss = data.loss_fn(model(data.x_train[:rows]), data.y_train[:rows])
+    own = any(isinstance(node, BackwardCFunction) for node in _nodes(loss))
+    grads = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+    found = frozenset(name for name, grad in zip(named, grads, strict=True) if grad is not None)
+    return found, own
+
+
+def _nodes(loss: Tensor) -> Iterator[Any]:
+    """Yield the nodes of the graph that derivatives are worked out by."""
+    seen: set[Any] = set()
+    todo = [loss.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node
+            todo += [following for following, _ in node.next_functions]
 
 
 @contextmanager
@@ -243,6 +279,8 @@ def _tensors(outputs: Any) -> list[Tensor]:
     """Return the tensors in what a model returns: one, or several in tuples, lists and dicts."""
     if isinstance(outputs, Tensor):
         return [outputs]
+    if not isinstance(outputs, Mapping | tuple | list):
+        return []
     parts = outputs.values() if isinstance(outputs, Mapping) else outputs
     return [tensor for part in parts for tensor in _tensors(part)]
 

@@ -16,7 +16,7 @@ from .batched import Stack
 from .data import Dataset, accuracy, told_metric
 from .optimizers import RULES, Maker, Unless, momentum_of
 from .proof import Layout
-from .schedules import Schedule, get_schedule
+from .schedules import SCHEDULES, Schedule, get_schedule
 from .training import History, Training, evaluating
 
 
@@ -48,17 +48,25 @@ class Run:
 
 
 class Rates:
-    """What torch's schedulers say, epoch by epoch; runs that must agree share one scheduler."""
+    """What torch's schedulers say, epoch by epoch; runs that must agree share one scheduler.
+
+    Attributes:
+        modes: of each run: see `mode_of`.
+    """
 
     def __init__(
         self, runs: Sequence[Run], layouts: Sequence[Layout], epochs: int, steps: int
     ) -> None:
         self._steps = steps
+        self.modes: list[str | None] = []
         self._keys: list[Hashable] = []
         self._sources: dict[Hashable, Generator[np.ndarray, float, None]] = {}
         for i, (run, layout) in enumerate(zip(runs, layouts, strict=True)):
             schedule = get_schedule(run.schedule)
-            own = i if schedule.metric_driven else None
+            total = epochs * (steps if run.step_every == "batch" else 1)
+            mode = mode_of(schedule, run.params, layout.rates[0], total)
+            self.modes.append(mode)
+            own = None if mode is None else i
             how = (layout.rates, layout.rule, run.step_every, own)
             key = (id(schedule), *sorted(run.params.items()), *how)
             if key not in self._sources:
@@ -75,6 +83,22 @@ class Rates:
         """Go on to the next epoch; each scheduler that asks is told its run's metric."""
         by_key = dict(zip(self._keys, told, strict=True))
         self._now = {key: source.send(by_key[key]) for key, source in self._sources.items()}
+
+
+def mode_of(
+    schedule: Schedule, params: Mapping[str, Any], base_lr: float, total_steps: int
+) -> str | None:
+    """Return the ``mode`` of the ReduceLROnPlateau that a row makes; None: it makes another one.
+
+    >>> mode_of(get_schedule("ReduceLROnPlateau"), {}, 0.1, 9), mode_of(
+    ...     get_schedule("StepLR"), {}, 0.1, 9)
+    ('min', None)
+    """
+    if SCHEDULES.get(schedule.name) is schedule:
+        return params.get("mode", "min") if schedule.metric_driven else None
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=base_lr, momentum=0.9)
+    scheduler = schedule.build(optimizer, total_steps=total_steps, **params)
+    return scheduler.mode if isinstance(scheduler, ReduceLROnPlateau) else None
 
 
 def _scheduler(
@@ -149,6 +173,7 @@ class Together:
         self._lengths = torch.tensor([len(part) for part in data.x_train.split(batch_size)])
         self._steps = len(self._lengths)
         self._rates = Rates(runs, layouts, epochs, self._steps)
+        self._modes = self._rates.modes
         self._rule = RULES[layout.rule or ""]
         self._memory = [torch.zeros_like(stack.weights) for _ in range(self._rule.memory)]
         group_of = dict(layout.group_of)
@@ -196,10 +221,10 @@ class Together:
 
     def _told(self, k: int, epoch: int) -> float:
         """Return what run k's scheduler is told, if it asks."""
-        run = self._runs[k]
-        if not get_schedule(run.schedule).metric_driven:
+        mode = self._modes[k]
+        if mode is None:
             return math.nan
-        metric = told_metric(self._data, run.params.get("mode", "min"), run.metric)
+        metric = told_metric(self._data, mode, self._runs[k].metric)
         return float(self.histories[k].of(metric)[epoch])
 
     def _update(self, rows: Tensor, y: Tensor, momentum: float | Tensor) -> Tensor:
@@ -275,7 +300,10 @@ def part_of(outputs: Any, k: int) -> Any:
         return outputs[k]
     if isinstance(outputs, Mapping):
         return {name: part_of(part, k) for name, part in outputs.items()}
-    return type(outputs)(part_of(part, k) for part in outputs)
+    if not isinstance(outputs, tuple | list):
+        return outputs
+    parts = [part_of(part, k) for part in outputs]
+    return type(outputs)(*parts) if hasattr(outputs, "_fields") else type(outputs)(parts)
 
 
 class Alone:

@@ -11,6 +11,8 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,13 @@ from .data import Dataset
 from .randomness import OwnRandomness, borrowed
 
 _PLAIN = (bool, int, float, str, type(None), torch.dtype)
+
+_ABOUT_GRADIENTS = [
+    Tensor.register_hook,
+    Tensor.register_post_accumulate_grad_hook,
+    Tensor.retain_grad,
+    *(getattr(Tensor, name).__get__ for name in ("requires_grad", "grad_fn", "is_leaf", "grad")),
+]
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,14 @@ class Trial:
         if not self.drawing and not self.others:
             return nullcontext
         return OwnRandomness(seed, self.drawing, self.others).step
+
+    @property
+    def hooks(self) -> bool:
+        """Whether the model hooks the gradients of what it computes, or asks about them.
+
+        Models that train together are not asked one by one.
+        """
+        return any(function in _ABOUT_GRADIENTS for function, _ in self.calls)
 
     @property
     def names(self) -> list[str]:
@@ -80,8 +97,12 @@ def record() -> Iterator[list[Any]]:
         yield recorder.calls
 
 
-def try_out(model: nn.Module, data: Dataset, batch_size: int) -> Trial:
+def try_out(model: nn.Module, data: Dataset, batch_size: int | None = None) -> Trial:
     """Run the model as training and validation would, and leave no trace in it.
+
+    Args:
+        model, data: what is tried.
+        batch_size: as of the training; None: it is not known yet.
 
     Raises:
         ValueError: naming argument, constraint and value, unless model, data, loss, metrics and
@@ -111,13 +132,15 @@ out_features=3, bias=True): give it 10 outputs, one per class.
 
 
 def _run(
-    model: nn.Module, data: Dataset, batch_size: int, *, listen: bool
+    model: nn.Module, data: Dataset, batch_size: int | None, *, listen: bool
 ) -> tuple[list[Any], set[Any] | None, bool, str]:
     """Return calls, what draws (None: something did), whether others draw, what is changed."""
     rows = len(data.x_train)
-    sizes = dict.fromkeys([min(batch_size, rows), rows % batch_size or batch_size])
+    sizes = [min(2, rows)]
+    if batch_size is not None:
+        sizes = list(dict.fromkeys([min(batch_size, rows), rows % batch_size or batch_size]))
     recorder = _Recorder(listen=listen)
-    with borrowed(0), unchanged(model) as changes:
+    with borrowed(0), unchanged(model, data.loss_fn) as changes:
         torch_before = torch.default_generator.get_state()
         others_before = random.getstate(), np.random.get_state()[1:3]
         if not model.training:
@@ -126,16 +149,16 @@ def _run(
             try:
                 _loss(model, data, slice(0, size), "train", recorder)
             except ValueError as error:
-                first = next(iter(sizes))
-                if size == first:
+                if size == sizes[0]:
                     raise
                 raise ValueError(
                     f"batch_size must leave a last batch that {type(model).__name__} can train on, "
                     f"got {batch_size}: {rows} rows leave {size} for it ({error})"
                 ) from error
         model.eval()
-        outputs = _loss(model, data, slice(0, 2), "val", recorder)
-        _check_metrics(data, outputs)
+        with torch.no_grad():  # all rows: some metrics make no sense of a few
+            outputs = _loss(model, data, slice(None), "val", recorder)
+            _check_metrics(data, outputs)
         drew = not torch.equal(torch_before, torch.default_generator.get_state())
         python, numpy = random.getstate(), np.random.get_state()[1:3]
         others = python != others_before[0] or not _same(numpy, others_before[1])
@@ -153,8 +176,8 @@ def _loss(model: nn.Module, data: Dataset, rows: slice, part: str, recorder: _Re
         with recorder:
             loss = data.loss_fn(outputs, y)
         del recorder.calls[calls:]
-    except _Misfit:
-        raise
+    except _Misfit as misfit:
+        raise ValueError(str(misfit)) from None
     except Exception as error:  # a model's code may raise anything
         raise ValueError(
             f"model must fit data {data.name!r} (inputs of shape "
@@ -173,7 +196,7 @@ def _loss(model: nn.Module, data: Dataset, rows: slice, part: str, recorder: _Re
 
 
 class _Misfit(ValueError):
-    """Model and data do not fit, said in words already."""
+    """Model and data do not fit, said in words already; comes out as a plain ValueError."""
 
 
 def _check_shapes(model: nn.Module, data: Dataset, outputs: Any, y: Tensor) -> None:
@@ -236,7 +259,7 @@ def _check_classes(model: nn.Module, data: Dataset, outputs: Tensor) -> None:
 def _check_metrics(data: Dataset, outputs: Any) -> None:
     for name, metric in data.metrics.items():
         try:
-            float(metric(outputs, data.y_val[:2]))
+            float(metric(outputs, data.y_val))
         except Exception as error:
             raise ValueError(
                 f"metrics[{name!r}] must return a number for outputs and targets, "
@@ -254,7 +277,7 @@ def _check_finite(model: nn.Module, data: Dataset) -> None:
         rows = bad.nonzero().flatten()
         part = name[2:]
         x, y = (getattr(data, f"{kind}_{part}")[rows[:16]] for kind in "xy")
-        with borrowed(0), unchanged(model), torch.no_grad():
+        with borrowed(0), unchanged(model, data.loss_fn), torch.no_grad():
             loss = data.loss_fn(model.eval()(x), y)
         if not bool(loss.isfinite().all()):
             raise ValueError(
@@ -285,34 +308,64 @@ def _last_module(model: nn.Module, data: Dataset) -> str:
 
 
 @contextmanager
-def unchanged(model: nn.Module) -> Iterator[Callable[[], str]]:
-    """Put modes, buffers and attributes back as they were; tells which attribute had changed."""
+def unchanged(model: nn.Module, loss: Any = None) -> Iterator[Callable[[], str]]:
+    """Put modes, buffers and attributes back as they were; tells which attribute had changed.
+
+    What a loss keeps in its attributes is treated alike.
+    """
     modules = list(model.named_modules())
+    if isinstance(loss, nn.Module):
+        modules += [(f"loss.{name}".rstrip("."), m) for name, m in loss.named_modules()]
     # A lazy layer takes its shape from the first rows that it sees, and keeps it.
     lazy = {m for _, m in modules if any(map(is_lazy, m.parameters(recurse=False)))}
-    before = [(name, m, m.training, {} if m in lazy else _attributes(m)) for name, m in modules]
-    buffers = [(b, b.detach().clone()) for b in model.buffers() if not is_lazy(b)]
+    modes = [(m, m.training) for _, m in modules]
+    holders: list[tuple[str, Any]] = [(name, m) for name, m in modules if m not in lazy]
+    if _has_state(loss):
+        holders.append(("loss", loss))
+    before = [(name, holder, _attributes(holder)) for name, holder in holders]
     owners = [(m, name, b) for _, m in modules for name, b in m.named_buffers(recurse=False)]
+    buffers = [(b, b.detach().clone()) for _, _, b in owners if not is_lazy(b)]
     changed: list[str] = []
     try:
         yield lambda: changed[0] if changed else ""
     finally:
-        with torch.no_grad():
-            for buffer, value in buffers:
-                buffer.copy_(value)
+        for buffer, value in buffers:
+            _put_back(buffer, value)
         for module, name, buffer in owners:
             if module not in lazy and getattr(module, name, None) is not buffer:
                 setattr(module, name, buffer)
-        for name, module, mode, attributes in before:
+        for module, mode in modes:
             module.training = mode
-            now = {} if module in lazy else _attributes(module)
+        for name, holder, attributes in before:
+            now = _attributes(holder)
             for key in attributes.keys() | now.keys():
-                if not _same(attributes.get(key), now.get(key)):
+                then, value = attributes.get(key, (None, None))
+                if not _same(value, now.get(key, (None, None))[1]):
                     changed.append(f"{name}.{key}".lstrip("."))
-                    if key in attributes:
-                        setattr(module, key, attributes[key])
-                    else:
-                        delattr(module, key)
+                    _put_back(then, value)
+                if key not in attributes:
+                    delattr(holder, key)
+                elif vars(holder).get(key) is not then:
+                    setattr(holder, key, then)
+
+
+@torch.no_grad()
+def _put_back(kept: Any, value: Any) -> None:
+    """Fill a thing with what it held, in place: others may hold it, too."""
+    if isinstance(value, _Unknown):
+        return
+    if isinstance(kept, Tensor) and isinstance(value, Tensor) and kept.shape == value.shape:
+        kept.copy_(value)
+    elif isinstance(kept, np.ndarray) and kept.shape == np.shape(value):
+        kept[...] = value
+    elif isinstance(kept, list):
+        kept[:] = value
+    elif isinstance(kept, (dict, set)):
+        kept.clear()
+        kept.update(value)
+    elif _has_state(kept):
+        vars(kept).clear()
+        vars(kept).update(vars(value))
 
 
 def is_lazy(tensor: Tensor) -> bool:
@@ -324,20 +377,29 @@ def is_lazy(tensor: Tensor) -> bool:
     return isinstance(tensor, nn.parameter.UninitializedTensorMixin)
 
 
-def _attributes(module: nn.Module) -> dict[str, Any]:
-    """Return copies of what a reader's code keeps in a module besides parameters and buffers."""
-    kept: dict[str, Any] = {}
-    for name, value in vars(module).items():
-        if name == "training" or name in _MODULE or isinstance(value, nn.Module):
+def _attributes(holder: Any) -> dict[str, tuple[Any, Any]]:
+    """Return what a reader's code keeps besides parameters and buffers, each with a copy."""
+    kept: dict[str, tuple[Any, Any]] = {}
+    for name, value in vars(holder).items():
+        if isinstance(holder, nn.Module) and (name == "training" or name in _MODULE):
+            continue
+        if isinstance(value, nn.Module):
             continue
         if isinstance(value, Tensor):
-            kept[name] = value.detach().clone() if not is_lazy(value) else None
-        elif isinstance(value, (*_PLAIN, list, dict, set, tuple, np.ndarray)):
+            kept[name] = value, None if is_lazy(value) else value.detach().clone()
+        elif isinstance(value, (*_PLAIN, list, dict, set, tuple, np.ndarray)) or _has_state(value):
             try:
-                kept[name] = copy.deepcopy(value)
+                kept[name] = value, copy.deepcopy(value)
             except Exception:  # it holds tensors of a graph, say
-                kept[name] = _Unknown()
+                kept[name] = value, _Unknown()
     return kept
+
+
+def _has_state(value: Any) -> bool:
+    """Whether it is an object of a reader's class, whose attributes may change."""
+    return hasattr(value, "__dict__") and not isinstance(
+        value, (type, nn.Module, Tensor, ModuleType, FunctionType, partial)
+    )
 
 
 _MODULE = frozenset(vars(nn.Module()))  # torch's own attributes
@@ -362,6 +424,8 @@ def _same(first: Any, second: Any) -> bool:
         return np.array_equal(first, second)
     if type(first) is not type(second) or isinstance(first, _Unknown):
         return False
+    if _has_state(first):
+        return _same(vars(first), vars(second))
     return not isinstance(first, (*_PLAIN, set)) or first == second  # of others nobody can tell
 
 
