@@ -24,7 +24,7 @@ from .hidden import copy_hooks, hooked, multiplications, parts_of
 from .models import seeded
 from .optimizers import Maker, Unless, build_optimizer, get_rule, make_optimizer
 from .params import check_number
-from .proof import Layout, layout_of, prove, reached, why_alone
+from .proof import OTHER_KIND, Layout, layout_of, prove, reached, why_alone
 from .randomness import borrowed
 from .runs import Alone, Run, Together, mode_of
 from .schedules import SCHEDULES, get_schedule
@@ -239,11 +239,11 @@ class Fleet:
             return stop.is_set()
 
         with one_thread() as cores:
-            groups = self._groups(runs, epochs, batch_size, cores)
-            threads = min(cores, sum(isinstance(group, Together) for group in groups))
+            threads = self._threads(len(runs), batch_size, cores)
+            groups = self._groups(runs, epochs, batch_size, threads)
             seeds = {run.seed for run in runs}
             generators = {seed: torch.Generator().manual_seed(seed) for seed in seeds}
-            with _crew(max(1, threads), stop) as each:
+            with _crew(threads, stop) as each:
                 for epoch in range(epochs):
                     orders = {
                         seed: torch.randperm(rows, generator=generator)
@@ -263,6 +263,7 @@ class Fleet:
         self, runs: Sequence[Run], *, epochs: int, batch_size: int, step_every: str = "epoch"
     ) -> list[Run]:
         """Return the runs complete, or say what is wrong with them; nothing is trained."""
+        self.prepare(batch_size)
         steps = math.ceil(len(self._data.x_train) / batch_size)
         return _checked(runs, self._data, step_every, epochs, steps, None)
 
@@ -311,15 +312,28 @@ class Fleet:
                     self._proofs[seed, how, layout] = reason, still
         return [self._proofs[key] for key in keys]
 
+    def prepare(self, batch_size: int) -> None:
+        """Try the model out with batches of that size, which the first training does otherwise.
+
+        Random numbers of the process are borrowed for that moment, so a lab does it in its cell.
+        """
+        if batch_size not in self._reached:
+            with one_thread():
+                self._reached[batch_size] = self._try_batches(batch_size)
+
+    def _threads(self, runs: int, batch_size: int, cores: int) -> int:
+        """Return how many threads such a fleet is worth. (Runs that train alone gain by none.)"""
+        work = runs * batch_size * self._work
+        return 1 if self._reason else max(1, min(cores, int(work // _WORK_FOR_A_THREAD)))
+
     def _groups(
-        self, runs: list[Run], epochs: int, batch_size: int, cores: int
+        self, runs: list[Run], epochs: int, batch_size: int, threads: int
     ) -> list[Together | Alone]:
         """Divide the runs, so that no group is too large and no thread idle.
 
         Runs in a group share their optimizer's rule, and whether a scheduler moves its momentum.
         """
-        if batch_size not in self._reached:
-            self._reached[batch_size] = self._try_batches(batch_size)
+        self.prepare(batch_size)
         layouts = [self._layout(run) for run in runs]
         for i, (run, layout) in enumerate(zip(runs, layouts, strict=True)):
             _check_rates(i, run, layout, epochs * self._per_epoch(run, batch_size))
@@ -332,8 +346,6 @@ class Fleet:
                 runs, layouts, self._ways(runs, layouts), strict=True
             )
         ]
-        work = len(runs) * batch_size * self._work
-        threads = max(1, min(cores, int(work // _WORK_FOR_A_THREAD)))
         most = min(_MOST_IN_A_GROUP, math.ceil(len(runs) / threads))
         groups: list[Together | Alone] = []
         kinds = [
@@ -358,7 +370,9 @@ class Fleet:
                 )
         for i, (reason, _) in enumerate(ways):
             if reason:
-                groups.append(Alone(i, self._training(runs[i], epochs, batch_size), reason))
+                trial = None if reason in OTHER_KIND else self._trial
+                training = self._training(runs[i], epochs, batch_size, trial)
+                groups.append(Alone(i, training, reason))
         return groups
 
     def _try_batches(self, batch_size: int) -> list[tuple[frozenset[str], bool]]:
@@ -388,7 +402,7 @@ class Fleet:
     def _per_epoch(self, run: Run, batch_size: int) -> int:
         return math.ceil(len(self._data.x_train) / batch_size) if run.step_every == "batch" else 1
 
-    def _training(self, run: Run, epochs: int, batch_size: int) -> Training:
+    def _training(self, run: Run, epochs: int, batch_size: int, trial: Trial | None) -> Training:
         """Return what `train` would do for that run."""
         model = self.fresh(run.seed)
         optimizer = build_optimizer(run.optimizer, model, run.base_lr)
@@ -408,6 +422,7 @@ class Fleet:
             seed=run.seed,
             step_every=run.step_every or "epoch",
             metric=run.metric,
+            trial=trial,
         )
 
 

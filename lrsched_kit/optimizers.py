@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -231,12 +232,22 @@ def rule_of(optimizer: optim.Optimizer) -> str | None:
     """
     if any(map(len, optimizer_hooks(optimizer))):
         return None
-    for name, rule in RULES.items():
-        twin = rule.make([torch.zeros(1, requires_grad=True)], lr=1.0)
-        same = all(_settings(g) == _settings(twin.param_groups[0]) for g in optimizer.param_groups)
-        if type(twin) is type(optimizer) and same:
+    for name, (kind, settings) in _twins().items():
+        if type(optimizer) is kind and all(
+            _settings(g) == settings for g in optimizer.param_groups
+        ):
             return name
     return None
+
+
+@cache
+def _twins() -> dict[str, tuple[type[optim.Optimizer], dict[str, Any]]]:
+    """Return class and settings of each rule's optimizer."""
+    made = {
+        name: rule.make([torch.zeros(1, requires_grad=True)], lr=1.0)
+        for name, rule in RULES.items()
+    }
+    return {name: (type(twin), _settings(twin.param_groups[0])) for name, twin in made.items()}
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:

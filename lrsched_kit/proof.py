@@ -29,6 +29,10 @@ from .optimizers import RULES, rates_of, rule_of
 from .training import evaluating
 from .trial import Trial, record
 
+OTHER_KIND = (
+    "its architecture is not that of the first seed's model",
+    "its forward pass is not that of the first seed's model",
+)
 _ROWS = 8  # enough for a step that means something
 _LR = 0.01
 _CLOSE = {torch.float64: 1e-7, torch.float32: 1e-3}  # relative to the largest change of a weight
@@ -187,7 +191,12 @@ def _prove(
     dtype: torch.dtype | None,
 ) -> tuple[list[str], frozenset[str]]:
     data = data if dtype is None else data.to(dtype)
-    copies = [_shaken(model, dtype) for model in models]
+    first = [p.shape for p in models[0].parameters()]
+    noise = _noise(first, dtype)
+    copies = [
+        _shaken(m, dtype, noise if [p.shape for p in m.parameters()] == first else None)
+        for m in models
+    ]
     steps = [_step(model, data, make_optimizer) for model in copies]
     still = steps[0].still
     reasons = [_differs(step, steps[0], layout) for step in steps]
@@ -195,20 +204,33 @@ def _prove(
     if sound:
         stack = make_stack([copies[i] for i in sound], data, still)
         together = _step_of(stack, data, layout, len(sound))
-        for place, i in enumerate(sound):
-            reasons[i] = _compare(steps[i], together, place)
+        for i, reason in zip(sound, _compare([steps[i] for i in sound], together), strict=True):
+            reasons[i] = reason
     return reasons, still
 
 
+def _noise(shapes: Sequence[torch.Size], dtype: torch.dtype | None) -> list[Tensor]:
+    numbers = torch.Generator().manual_seed(0)
+    dtype = dtype or torch.float32
+    spreads = [
+        0.3 / max(1, shape[1:].numel()) ** 0.5 if len(shape) > 1 else 0.1 for shape in shapes
+    ]
+    return [
+        spread * torch.randn(shape, generator=numbers, dtype=dtype)
+        for shape, spread in zip(shapes, spreads, strict=True)
+    ]
+
+
 @torch.no_grad()
-def _shaken(model: nn.Module, dtype: torch.dtype | None) -> nn.Module:
+def _shaken(
+    model: nn.Module, dtype: torch.dtype | None, noise: Sequence[Tensor] | None
+) -> nn.Module:
     model = copy.deepcopy(model)
     if dtype is not None:
         model.to(dtype)
-    numbers = torch.Generator().manual_seed(0)
-    for p in model.parameters():
-        spread = 0.3 / max(1, p[0].numel()) ** 0.5 if p.ndim > 1 else 0.1
-        p.add_(spread * torch.randn(p.shape, generator=numbers, dtype=p.dtype))
+    parameters = list(model.parameters())
+    for p, n in zip(parameters, noise or _noise([p.shape for p in parameters], dtype), strict=True):
+        p.add_(n)
     return model
 
 
@@ -289,9 +311,9 @@ def _differs(step: _Step, first: _Step, layout: Layout) -> str:
     """Say in which way a model is not of the first one's kind, or nothing."""
     shapes = [{name: p.shape for name, p in s.before.items()} for s in (step, first)]
     if shapes[0] != shapes[1]:
-        return "its architecture is not that of the first seed's model"
+        return OTHER_KIND[0]
     if step.calls != first.calls:
-        return "its forward pass is not that of the first seed's model"
+        return OTHER_KIND[1]
     if not _alike(step.layout, layout) or step.still != first.still:
         return "its parameters are not trained as those of the first seed's model"
     if not bool(torch.isfinite(step.loss)):
@@ -333,21 +355,38 @@ def _step_of(stack: Stack, data: Dataset, layout: Layout, count: int) -> _Step:
     )
 
 
-def _compare(alone: _Step, together: _Step, place: int) -> str:
-    """Say where the two ways differ for the model in that place, or nothing."""
-    close = _CLOSE[next(iter(alone.after.values())).dtype]
-    if not torch.allclose(alone.loss.reshape(()), together.loss[place], rtol=close):
-        return "its loss is another one when it is batched"
-    change = max(float((alone.after[n] - alone.before[n]).abs().max()) for n in alone.after)
-    for name, weights in alone.after.items():
-        found = together.after[name][place] if name in together.after else alone.before[name]
-        if not bool(((weights - found).abs() <= close * change).all()):
-            return f"its gradients of {name!r} are others when it is batched"
-    for name, buffer in alone.buffers.items():
-        found = together.buffers[name][place]
-        if not torch.allclose(buffer.double(), found.double(), rtol=close, atol=close):
-            return f"it changes its buffer {name!r} as it runs"
-    for mine, theirs in zip(alone.scores, together.scores, strict=True):
-        if not torch.allclose(mine, theirs[place], rtol=10 * close, atol=10 * close):
-            return "its validation is another one when it is batched"
-    return ""
+def _compare(alone: Sequence[_Step], together: _Step) -> list[str]:
+    """Say where the two ways differ, for each model, or nothing."""
+    first, reasons = alone[0], [""] * len(alone)
+    close = _CLOSE[next(iter(first.after.values())).dtype]
+
+    def rows(values: Sequence[Tensor] | Tensor) -> Tensor:
+        return torch.stack(tuple(values)).double().reshape(len(alone), -1)
+
+    def note(mine: Tensor, theirs: Tensor, slack: Tensor, reason: str) -> None:
+        """Compare one thing of all models; what is found first counts."""
+        close_by = (mine - rows(theirs)).abs() <= slack.reshape(-1, 1)  # never so for NaN
+        for k in (~close_by.all(1)).nonzero().flatten().tolist():
+            reasons[k] = reasons[k] or reason
+
+    def relative(mine: Tensor) -> Tensor:
+        return close * (1 + mine.abs().amax(1))
+
+    losses = rows([step.loss for step in alone])
+    note(losses, together.loss, relative(losses), "its loss is another one when it is batched")
+    before = {name: rows([s.before[name] for s in alone]) for name in first.before}
+    after = {name: rows([s.after[name] for s in alone]) for name in first.after}
+    moved = torch.stack([(after[n] - before[n]).abs().amax(1) for n in after]).amax(0)
+    for name, mine in after.items():
+        theirs = together.after.get(name, before[name])
+        reason = f"its gradients of {name!r} are others when it is batched"
+        note(mine, theirs, close * moved, reason)
+    for name in first.buffers:
+        mine = rows([s.buffers[name] for s in alone])
+        reason = f"it changes its buffer {name!r} as it runs"
+        note(mine, together.buffers[name], relative(mine), reason)
+    for place, theirs in enumerate(together.scores):
+        mine = rows([s.scores[place] for s in alone])
+        reason = "its validation is another one when it is batched"
+        note(mine, theirs, 10 * relative(mine), reason)
+    return reasons

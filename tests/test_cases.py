@@ -51,10 +51,10 @@ def plain(make_model, data=DIGITS, *, optimizer=None, scheduler=None, epochs=4, 
     return train(model, data, made, schedule, epochs=epochs, seed=seed, **options)
 
 
-def many(make_model, data=DIGITS, *, epochs=4, **how):
+def many(make_model, data=DIGITS, *, epochs=4, on_epoch=None, **how):
     """The same by `train_many`, among other seeds."""
     runs = [Run("Constant", **{"optimizer": "sgd", **how, "seed": s}) for s in (2, 0, 1)]
-    return train_many(make_model, data, runs, epochs=epochs)[1]
+    return train_many(make_model, data, runs, epochs=epochs, on_epoch=on_epoch)[1]
 
 
 def ranged(make_model, data, optimizer=None):
@@ -350,12 +350,14 @@ def test_dropout_on_another_thread_and_draws_here_do_not_meet():
         found, begun = [], threading.Event()
 
         def work(way=way, found=found, begun=begun):
-            begun.wait()
-            found.append(way(dropout, data, epochs=20).val_loss.tolist())
+            def on_epoch(*_):
+                begun.set()  # before, models were made and tried out, as a lab does in its cell
+
+            found.append(way(dropout, data, epochs=20, on_epoch=on_epoch).val_loss.tolist())
 
         worker = threading.Thread(target=work)
         worker.start()
-        begun.set()
+        assert begun.wait(60)
         draws = []
         while worker.is_alive():
             torch.manual_seed(3)

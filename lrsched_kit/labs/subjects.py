@@ -51,7 +51,9 @@ class Subject:
     @cached_property
     def fleet(self) -> Fleet:
         """The model and the data, found fit for each other when this is first asked for."""
-        return Fleet(self.make_model, self.data, self.models)
+        fleet = Fleet(self.make_model, self.data, self.models)
+        fleet.prepare(self.batch_size)
+        return fleet
 
     def run(self, name: str, base_lr: float = 0.1) -> Run:
         """Return a run of the constant rate, with what the menu calls that optimizer."""
