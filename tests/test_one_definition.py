@@ -274,7 +274,7 @@ def brier(outputs, y):
     return (outputs.softmax(1) - functional.one_hot(y, CLASSES)).square().sum(1).mean()
 
 
-def at_least_one_wrong(outputs, y):
+def share_wrong(outputs, y):
     return (outputs.argmax(1) != y).sum().item() / 7
 
 
@@ -295,7 +295,7 @@ def make_data(loss):
         return Dataset("tiny", x[:24], y[:24], x[24:], y[24:], metrics=metrics)
     y = (x[:, :CLASSES] + x[:, CLASSES:]).argmax(1)
     y[::5] = torch.randint(CLASSES, y[::5].shape, generator=numbers)
-    metrics = {"wrong": at_least_one_wrong}
+    metrics = {"wrong": share_wrong}
     return Dataset("tiny", x[:24], y[:24], x[24:], y[24:], loss=LOSSES[loss], metrics=metrics)
 
 
