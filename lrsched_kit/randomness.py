@@ -57,20 +57,10 @@ def _set_states(states: tuple[Any, Any, Any]) -> None:
 # What can be told which generator to draw from.
 _LIKE = {torch.rand_like: torch.rand, torch.randn_like: torch.randn}
 _TAKE_A_GENERATOR = frozenset(
-    [
-        "rand",
-        "randn",
-        "randint",
-        "randperm",
-        "normal",
-        "bernoulli",
-        "multinomial",
-        "uniform_",
-        "normal_",
-        "bernoulli_",
-        "random_",
-        "exponential_",
-    ]
+    {
+        *("rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial"),
+        *("uniform_", "normal_", "bernoulli_", "random_", "exponential_"),
+    }
 )
 
 
