@@ -11,7 +11,7 @@ LAB_IP  := 127.0.0.1
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help lab test bench format notebooks clean
+.PHONY: help lab test fuzz bench format notebooks clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ test: .venv/test.done ## check style, then run every test, doctest and notebook
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+fuzz: .venv/test.done ## train ten times as many random models, other ones each time
+	$(BIN)/python -m pytest --hypothesis-profile=fuzz --timeout=7200 tests/test_one_definition.py
 
 bench: .venv/test.done ## measure speed, as ratios within one run
 	$(BIN)/python benchmarks/bench.py

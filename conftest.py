@@ -11,14 +11,12 @@ os.environ["TQDM_DISABLE"] = "1"
 
 import pytest
 import torch
-from hypothesis import Phase, settings
+from hypothesis import settings
 
 # The same examples each time, without a stop-watch: a red test is then red for everybody.
 settings.register_profile("kit", derandomize=True, deadline=None, max_examples=25)
 # Other examples each time, and many: `make fuzz`.
 settings.register_profile("fuzz", deadline=None, max_examples=3000, print_blob=True)
-# As fast as one can look: neither shrunk nor explained.
-settings.register_profile("look", deadline=None, max_examples=300, phases=[Phase.generate])
 settings.load_profile("kit")
 
 

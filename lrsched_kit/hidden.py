@@ -120,6 +120,40 @@ class _Count(TorchDispatchMode):
         return out
 
 
+class Draws(TorchDispatchMode):
+    """Whether an operation that may draw random numbers is called on this thread.
+
+    If the name of the mode is gone, this is not known, and taken for granted.
+
+    >>> with Draws() as draws:
+    ...     _ = torch.zeros(2).relu()
+    >>> draws.any
+    False
+    >>> with draws:
+    ...     _ = torch.rand(2)
+    >>> draws.any
+    True
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.any = TorchDispatchMode is object
+
+    if TorchDispatchMode is object:
+
+        def __enter__(self) -> Draws:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        self.any = self.any or torch.Tag.nondeterministic_seeded in func.tags
+        return func(*args, **(kwargs or {}))
+
+
 def multiplications(model: nn.Module, x: Tensor) -> int:
     """Count those in the matrix products and convolutions of a forward pass.
 

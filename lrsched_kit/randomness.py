@@ -39,6 +39,8 @@ def borrowed(seed: int) -> Iterator[None]:
             np.random.seed(seed % 2**32)
             yield
         finally:
+            if torch.default_generator.initial_seed() != seed:  # another thread has seeded it
+                states = (torch.default_generator.get_state(), *states[1:])
             _set_states(states)
 
 
@@ -50,6 +52,16 @@ def _set_states(states: tuple[Any, Any, Any]) -> None:
     torch.default_generator.set_state(states[0])
     random.setstate(states[1])
     np.random.set_state(states[2])
+
+
+# What can be told which generator to draw from.
+_LIKE = {torch.rand_like: torch.rand, torch.randn_like: torch.randn}
+_TAKE_A_GENERATOR = frozenset(
+    {
+        *("rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial"),
+        *("uniform_", "normal_", "bernoulli_", "random_", "exponential_"),
+    }
+)
 
 
 class OwnRandomness(TorchFunctionMode):
@@ -88,6 +100,11 @@ class OwnRandomness(TorchFunctionMode):
             return func(*args, **kwargs)
         if func is functional.dropout:
             return self._dropout(*args, **kwargs)
+        if func in _LIKE and args and not kwargs.keys() - {"dtype"}:
+            kwargs = {"dtype": args[0].dtype, "device": args[0].device} | kwargs
+            func, args = _LIKE[func], (args[0].shape, *args[1:])
+        if getattr(func, "__name__", "") in _TAKE_A_GENERATOR and "generator" not in kwargs:
+            return func(*args, **kwargs, generator=self._generator)
         with one_at_a_time:  # for the time of one call, torch draws from this run's numbers
             before = torch.default_generator.get_state()
             torch.default_generator.set_state(self._generator.get_state())

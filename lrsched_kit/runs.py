@@ -17,7 +17,7 @@ from .data import Dataset, accuracy, told_metric
 from .optimizers import RULES, Maker, Unless, momentum_of
 from .proof import Layout
 from .schedules import SCHEDULES, Schedule, get_schedule
-from .training import History, Training, evaluating
+from .training import History, Training, check_length, evaluating
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,9 @@ def mode_of(
 ) -> str | None:
     """Return the ``mode`` of the ReduceLROnPlateau that a row makes; None: it makes another one.
 
+    Raises:
+        ValueError: where that would end before the run does.
+
     >>> mode_of(get_schedule("ReduceLROnPlateau"), {}, 0.1, 9), mode_of(
     ...     get_schedule("StepLR"), {}, 0.1, 9)
     ('min', None)
@@ -98,7 +101,10 @@ def mode_of(
         return params.get("mode", "min") if schedule.metric_driven else None
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=base_lr, momentum=0.9)
     scheduler = schedule.build(optimizer, total_steps=total_steps, **params)
-    return scheduler.mode if isinstance(scheduler, ReduceLROnPlateau) else None
+    if isinstance(scheduler, ReduceLROnPlateau):
+        return scheduler.mode
+    check_length(scheduler, total_steps)
+    return None
 
 
 def _scheduler(

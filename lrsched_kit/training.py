@@ -239,7 +239,7 @@ class Training:
         self._batch_size = int(check_number("batch_size", batch_size, integer=True))
         steps = math.ceil(len(data.x_train) / self._batch_size)
         self._told = check_parts(model, data, optimizer, scheduler, step_every, metric)
-        _check_length(scheduler, epochs * (steps if step_every == "batch" else 1))
+        check_length(scheduler, epochs * (steps if step_every == "batch" else 1))
         trial = trial or try_out(model, data, self._batch_size)
         self._model, self._data, self._step_every = model, data, step_every
         self._optimizer, self._scheduler = optimizer, scheduler
@@ -311,8 +311,8 @@ def check_parts(
     return told_metric(data, scheduler.mode, metric) if plateau else None
 
 
-def _check_length(scheduler: LRScheduler | None, steps: int) -> None:
-    # OneCycleLR knows its end, and raises in the middle of a run that is longer.
+def check_length(scheduler: LRScheduler | None, steps: int) -> None:
+    """Refuse a OneCycleLR that knows its end, and would raise in the middle of this run."""
     if scheduler is None or (left := steps_left(scheduler)) >= steps:
         return
     if isinstance(scheduler, OneCycleLR):

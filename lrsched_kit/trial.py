@@ -21,8 +21,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from .data import Dataset
+from .hidden import Draws
 from .randomness import OwnRandomness, borrowed
 
+_NOBODYS = 0x5EED5EED5EED  # a seed that nobody takes
 _PLAIN = (bool, int, float, str, type(None), torch.dtype)
 
 _ABOUT_GRADIENTS = [
@@ -83,9 +85,12 @@ class _Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         given = (*args, *kwargs.values())
         self.calls.append((func, tuple(value for value in given if isinstance(value, _PLAIN))))
-        before = torch.default_generator.get_state() if self._listen else None
-        found = func(*args, **kwargs)
-        if before is not None and not torch.equal(before, torch.default_generator.get_state()):
+        if not self._listen:
+            return func(*args, **kwargs)
+        before = torch.default_generator.get_state()
+        with Draws() as draws:  # other threads draw, too: only what is called here counts
+            found = func(*args, **kwargs)
+        if draws.any and not torch.equal(before, torch.default_generator.get_state()):
             self.drawing.add(func)
         return found
 
@@ -140,7 +145,7 @@ def _run(
     if batch_size is not None:
         sizes = list(dict.fromkeys([min(batch_size, rows), rows % batch_size or batch_size]))
     recorder = _Recorder(listen=listen)
-    with borrowed(0), unchanged(model, data.loss_fn) as changes:
+    with borrowed(_NOBODYS), unchanged(model, data.loss_fn) as changes:
         torch_before = torch.default_generator.get_state()
         others_before = random.getstate(), np.random.get_state()[1:3]
         if not model.training:
@@ -277,7 +282,7 @@ def _check_finite(model: nn.Module, data: Dataset) -> None:
         rows = bad.nonzero().flatten()
         part = name[2:]
         x, y = (getattr(data, f"{kind}_{part}")[rows[:16]] for kind in "xy")
-        with borrowed(0), unchanged(model, data.loss_fn), torch.no_grad():
+        with borrowed(_NOBODYS), unchanged(model, data.loss_fn), torch.no_grad():
             loss = data.loss_fn(model.eval()(x), y)
         if not bool(loss.isfinite().all()):
             raise ValueError(

@@ -6,6 +6,7 @@ Numbers without a source are those of torch's own loop on the digits; `cases.md`
 import ast
 import re
 import threading
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -341,31 +342,41 @@ def test_the_numbers_of_others_are_left_alone(make_model):
         assert draw() == expected
 
 
-def test_dropout_on_another_thread_and_draws_here_do_not_meet():
-    data = small()
-    expected = plain(dropout, data, epochs=20).val_loss.tolist()
+@pytest.mark.parametrize("make_model", [dropout, Noisy])
+def test_draws_on_two_threads_do_not_meet(make_model):
+    runs = [Run("Constant", optimizer="sgd", seed=seed) for seed in (2, 0, 1)]
+
+    def losses(**options):
+        found = train_many(make_model, small(), runs, epochs=20, **options)
+        return [history.val_loss.tolist() for history in found]
+
     torch.manual_seed(3)
-    seeded_and_drawn = torch.rand(4).tolist()
-    for way in (plain, many):
-        found, begun = [], threading.Event()
+    expected = torch.rand(4).tolist()
+    alone, found, training = losses(), [], threading.Event()
+    worker = threading.Thread(
+        target=lambda: found.append(losses(on_epoch=lambda *_: training.set()))
+    )
+    worker.start()
+    training.wait(60)
+    draws = []
+    while worker.is_alive():
+        torch.manual_seed(3)
+        draws.append(torch.rand(4).tolist())
+    worker.join()
+    assert found == [alone]
+    assert len(draws) > 10
+    assert [draw for draw in draws if draw != expected] == []
 
-        def work(way=way, found=found, begun=begun):
-            def on_epoch(*_):
-                begun.set()  # before, models were made and tried out, as a lab does in its cell
 
-            found.append(way(dropout, data, epochs=20, on_epoch=on_epoch).val_loss.tolist())
+def test_a_seed_that_is_set_while_a_model_is_made_is_not_lost():
+    def make_model():
+        other = threading.Thread(target=torch.manual_seed, args=(11,))
+        other.start()
+        other.join()
+        return MLP()
 
-        worker = threading.Thread(target=work)
-        worker.start()
-        assert begun.wait(60)
-        draws = []
-        while worker.is_alive():
-            torch.manual_seed(3)
-            draws.append(torch.rand(4).tolist())
-        worker.join()
-        assert found[0] == pytest.approx(expected, rel=1e-5)
-        assert len(draws) > 10
-        assert [draw for draw in draws if draw != seeded_and_drawn] == []
+    seeded(make_model, 0)
+    assert torch.initial_seed() == 11
 
 
 # Modes
@@ -880,7 +891,7 @@ class TwoHeads(nn.Module):
         return self.kind(first, second)
 
 
-Named = __import__("collections").namedtuple("Named", "first second")
+Named = namedtuple("Named", "first second")
 
 
 class Holder:

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lrsched_kit import fleet
-from lrsched_kit.batched import LinearStack, Stack, linear_layers, stack_for
+from lrsched_kit.batched import LinearStack, Stack, linear_layers
 from lrsched_kit.data import load_digits, toy_regression
 from lrsched_kit.fleet import Fleet, Run, make_optimizer, train_many
 from lrsched_kit.models import CNN, LSTM, MLP, SimpleNet, Transformer, seeded
 from lrsched_kit.schedules import SCHEDULES, get_schedule
 from lrsched_kit.training import one_thread, train
+from lrsched_kit.trial import try_out
 
 DIGITS = load_digits()
 PRECISE = DIGITS.to(torch.float64)
@@ -414,9 +415,14 @@ class OnlyWhenTraining(MLP):
         return super().forward(x) if self.training else self.fc2(self.fc1(x))
 
 
-@pytest.mark.parametrize("model", [MLP(), SimpleNet(), nn.Sequential(nn.Linear(64, 10))])
+def layers_of(model, data):
+    return linear_layers(model, data, try_out(model, data))
+
+
+@pytest.mark.parametrize("model", [MLP(), nn.Sequential(nn.Linear(64, 10))])
 def test_linear_layers_and_relus_take_the_fast_way(model):
-    assert linear_layers(model)
+    assert layers_of(model, DIGITS)
+    assert layers_of(SimpleNet(), toy_regression())
 
 
 @pytest.mark.parametrize(
@@ -431,24 +437,19 @@ def test_linear_layers_and_relus_take_the_fast_way(model):
     ],
 )
 def test_others_take_the_general_way(model):
-    assert linear_layers(model) == []
-
-
-def test_a_hook_is_not_skipped():
-    model = MLP()
-    model.fc1.register_forward_hook(lambda module, args, output: output * 2)
-    assert stack_for(model, DIGITS) is Stack
+    assert layers_of(model, DIGITS) == []
 
 
 def test_both_ways_give_the_same_gradients():
     models = [mlp(), mlp()]
-    general, fast = Stack(models), LinearStack(models, ["fc1", "fc2"])
+    general = Stack(models, PRECISE)
+    fast = LinearStack(models, PRECISE, layers=["fc1", "fc2"])
     x, y = PRECISE.x_train[:60].view(2, 30, 64), PRECISE.y_train[:60].view(2, 30)
     torch.testing.assert_close(fast.backward(x, y), general.backward(x, y))
     torch.testing.assert_close(fast.grads, general.grads)
 
 
-# What is refused, and in which words
+# What trains by itself, and why
 
 
 class Branch(nn.Module):
@@ -515,17 +516,115 @@ class Cut(MLP):
         return super().forward(x)[:, :5]  # no layer of its own gives five
 
 
+def hooked():
+    model = MLP()
+    model.fc1.register_forward_hook(lambda module, args, output: output * 2)
+    return model
+
+
+TINY = replace(SMALL, x_val=SMALL.x_val[:30], y_val=SMALL.y_val[:30]).to(torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("make_model", "why"),
+    [
+        (hooked, "it has a hook, on 'fc1'"),
+        (lambda: nn.Sequential(nn.Dropout(0.1), nn.Linear(64, 10)), "random numbers (dropout)"),
+        (Rows, "torch cannot batch it"),
+        (Attention, "torch cannot batch it"),
+        (Branch, "data-dependent control flow"),
+        (Noise, "it draws random numbers (randn_like)"),
+    ],
+)
+def test_what_cannot_be_batched_is_trained_by_itself_and_says_why(make_model, why):
+    def precise():
+        return make_model().double()
+
+    runs = [Run("StepLR", seed=seed) for seed in range(2)]
+    histories = train_many(precise, TINY, runs, epochs=2)
+    assert_equal(histories, one_by_one(precise, TINY, runs, epochs=2))
+    for history in histories:
+        assert why in history.alone
+
+
+@pytest.mark.parametrize(
+    "make_model",
+    [Counter, lambda: nn.Sequential(nn.Linear(64, 10), nn.BatchNorm1d(10), nn.Tanh())],
+)
+def test_buffers_that_change_are_kept_for_each_run(make_model):
+    def precise():
+        return make_model().double()
+
+    runs = [Run("StepLR", seed=seed, base_lr=(0.1, 0.01)[seed]) for seed in range(2)]
+    histories = train_many(precise, TINY, runs, epochs=3)
+    assert_equal(histories, one_by_one(precise, TINY, runs, epochs=3))
+    assert [history.alone for history in histories] == ["", ""]
+
+
+def test_an_optimizer_that_is_none_of_the_four_trains_by_itself():
+    runs = [Run("StepLR"), Run("StepLR", optimizer=lambda m: torch.optim.Rprop(m.parameters()))]
+    together, alone = train_many(MLP, SMALL, runs, epochs=1)
+    assert together.alone == ""
+    assert alone.alone == "its optimizer is none of the four by name"
+
+
+def test_in_place_state_is_kept_for_a_regression_too():
+    class Counting(SimpleNet):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x):
+            self.calls += 1
+            return super().forward(x) * self.calls
+
+    runs, options = [Run("Constant", base_lr=1e-4)], {"epochs": 2, "batch_size": 32}
+    assert_equal(
+        train_many(Counting, toy_regression(), runs, **options),
+        one_by_one(Counting, toy_regression(), runs, **options),
+    )
+
+
+def test_models_of_different_shapes_train_by_themselves():
+    def of_its_own_size():
+        size = int(torch.randint(8, 32, ()))
+        return nn.Sequential(nn.Linear(64, size), nn.ReLU(), nn.Linear(size, 10)).double()
+
+    runs = [Run("Constant", seed=seed) for seed in range(3)]
+    histories = train_many(of_its_own_size, TINY, runs, epochs=2)
+    assert_equal(histories, one_by_one(of_its_own_size, TINY, runs, epochs=2))
+    whys = {history.alone for history in histories}
+    assert "its architecture is not that of the first seed's model" in whys
+
+
+def test_runs_alone_are_watched_and_stopped_like_the_others():
+    seen = []
+
+    def should_stop():
+        return len(seen) == 1
+
+    def make_model():
+        return nn.Sequential(nn.Linear(64, 10), nn.Dropout(0.1))
+
+    runs = [Run("Constant", seed=seed) for seed in range(2)]
+    histories = train_many(
+        make_model,
+        SMALL,
+        runs,
+        epochs=5,
+        on_epoch=lambda epoch, found: seen.append([h.finished for h in found]),
+        should_stop=should_stop,
+    )
+    assert seen == [[1, 1]]
+    assert [history.finished for history in histories] == [1, 1]
+
+
+# What is refused, and in which words
+
+
 @pytest.mark.parametrize(
     ("make_model", "words"),
     [
-        (lambda: nn.Sequential(nn.Linear(64, 10), nn.BatchNorm1d(10)), "'1' .BatchNorm1d.*Group"),
-        (lambda: nn.Sequential(nn.Dropout(0.1), nn.Linear(64, 10)), "'0' .Dropout.*leave it out"),
-        (Rows, "'lstm' .LSTM.*write its cell out"),
-        (Attention, "'mix' .MultiheadAttention.*batching rule"),
-        (Branch, "Branch.*branches on the data.*control flow"),
-        (lambda: nn.Sequential(nn.ReLU(), Branch()), "module '1' .Branch.*control flow"),
-        (Noise, "Noise.*random"),
-        (Counter, "Counter.*'calls'"),
         (lambda: torch.tensor(1), "torch.nn.Module, got tensor"),
         (lambda: nn.ReLU(), "nothing to train"),
         (lambda: nn.Linear(10, 10), "model must fit data 'digits'"),
@@ -535,7 +634,7 @@ class Cut(MLP):
         (lambda: nn.Linear(64, 10).double(), "model must fit data 'digits'"),
     ],
 )
-def test_a_model_that_cannot_be_batched_is_refused_by_name(make_model, words):
+def test_a_model_that_does_not_fit_is_refused_by_name(make_model, words):
     with pytest.raises(ValueError, match=words):
         train_many(make_model, DIGITS, [Run("Constant")], epochs=1)
 
@@ -543,31 +642,6 @@ def test_a_model_that_cannot_be_batched_is_refused_by_name(make_model, words):
 def test_targets_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"3 outputs from Linear.*give it 2 outputs, one per targ"):
         train_many(lambda: nn.Linear(10, 3), toy_regression(), [Run("Constant")], epochs=1)
-
-
-def test_in_place_state_is_refused_for_a_regression_too():
-    class Counting(SimpleNet):
-        def __init__(self):
-            super().__init__()
-            self.register_buffer("calls", torch.zeros(()))
-
-        def forward(self, x):
-            self.calls += 1
-            return super().forward(x)
-
-    with pytest.raises(ValueError, match="it changes its buffer 'calls' as it runs"):
-        train_many(Counting, toy_regression(), [Run("Constant")], epochs=1)
-
-
-def test_models_of_different_shapes_are_refused():
-    sizes = iter([32, 16])
-
-    def growing():
-        size = next(sizes)
-        return nn.Sequential(nn.Linear(64, size), nn.ReLU(), nn.Linear(size, 10))
-
-    with pytest.raises(ValueError, match="make_model must return models of one architecture"):
-        train_many(growing, DIGITS, [Run("Constant"), Run("Constant", seed=1)], epochs=1)
 
 
 GOOD = {"epochs": 1, "runs": [Run("Constant")]}
