@@ -48,6 +48,12 @@ class Curve:
     thin: bool = False
 
     @property
+    def groups(self) -> int:
+        """How many parameter groups there are."""
+        planned = [] if self.planned is None else [len(np.atleast_2d(self.planned))]
+        return max([1, *planned, *(len(run.group_lr) for run in self.runs)])
+
+    @property
     def rates(self) -> list[np.ndarray]:
         """All rates, planned and applied, of every group."""
         planned = [] if self.planned is None else [*np.atleast_2d(self.planned)]
@@ -123,6 +129,7 @@ class CurveArtists:
             self._end,
         )
         self._style: Style | None = None
+        self._applied_look: tuple[Style, float] | None = None
 
     def hide(self) -> None:
         """Show nothing."""
@@ -134,13 +141,17 @@ class CurveArtists:
         self._dress(curve)
         self._planned.set_visible(curve.planned is not None)
         if curve.planned is not None:
-            planned = np.atleast_2d(curve.planned)
-            self._draw_stairs(self._planned, [*planned], epochs)
+            planned = [
+                stairs(rates, len(rates) // epochs) for rates in np.atleast_2d(curve.planned)
+            ]
+            self._planned.set_data(*(planned[0] if len(planned) == 1 else _joined(planned)))
         rates = distinct_rates(curve.runs)
         first = [values for group, values in rates if group == 0]
         others = [values for group, values in rates if group > 0]
         width = 1.6 if curve.thin or len(first) > 1 else 2.4
-        set_line(self._applied, curve.style, width)
+        if (curve.style, width) != self._applied_look:
+            self._applied_look = curve.style, width
+            set_line(self._applied, curve.style, width)
         for line, values in ((self._applied, first), (self._others, others)):
             line.set_visible(bool(values))
             if values:
@@ -205,13 +216,11 @@ class GroupNames:
         """Name the groups of a curve where there is room; None: of no curve."""
         for name in self.artists:
             name.set_visible(False)
-        if curve is None:
+        if curve is None or curve.groups < 2:
             return
         lines = distinct_rates(curve.runs)
         if not lines and curve.planned is not None:
             lines = [*enumerate(np.atleast_2d(curve.planned))]
-        if len({group for group, _ in lines}) < 2:
-            return
         length = curve.runs[0].epochs if curve.runs else epochs
         drawn = [stairs(rates, len(rates) // length) for _, rates in lines]
         for index, *end in places_for_names(self._ax, drawn):
