@@ -29,6 +29,7 @@ from .schedules import (
     Param,
     Schedule,
     get_schedule,
+    trace_groups,
     trace_lr,
     trace_momentum,
 )
@@ -102,6 +103,7 @@ __all__ = [
     "suggest_base_lr",
     "sweep",
     "toy_regression",
+    "trace_groups",
     "trace_lr",
     "trace_momentum",
     "train",
