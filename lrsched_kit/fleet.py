@@ -339,7 +339,9 @@ class Fleet:
             _check_rates(i, run, layout, epochs * self._per_epoch(run, batch_size))
         ways = [
             (
-                reason or self._uneven(layout, still, batch_size) or _own_scheduler(run, layout),
+                reason
+                or self._uneven(layout, still, batch_size)
+                or _own_scheduler(run, layout, epochs * self._per_epoch(run, batch_size)),
                 still,
             )
             for run, layout, (reason, still) in zip(
@@ -438,12 +440,12 @@ def _kind(make_stack: Callable[..., Stack]) -> Any:
     return getattr(make_stack, "func", make_stack)
 
 
-def _own_scheduler(run: Run, layout: Layout) -> str:
+def _own_scheduler(run: Run, layout: Layout, total_steps: int) -> str:
     """Say that a row's scheduler is of a class of its own, which may do anything; or nothing."""
     schedule = get_schedule(run.schedule)
     if SCHEDULES.get(schedule.name) is schedule:
         return ""
-    scheduler = schedule.build(_dummy(layout.rates), total_steps=1000, **run.params)
+    scheduler = schedule.build(_dummy(layout.rates), total_steps=total_steps, **run.params)
     if all(type(part).__module__.startswith("torch.optim") for part in parts_of(scheduler)):
         return ""
     return f"{schedule.name} is moved by a scheduler of its own class"
