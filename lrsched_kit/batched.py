@@ -253,16 +253,25 @@ def _reads_only_layers(module: nn.Module) -> bool:
     return all(isinstance(scope.get(name), ModuleType) for name in others)
 
 
-def _graph(outputs: Any) -> dict[str, int]:
-    """Count the nodes of the graph that derivatives are worked out by, by their names."""
-    seen: set[Any] = set()
+def nodes_of(outputs: Tensor) -> list[Any]:
+    """Return the nodes of the graph that derivatives are worked out by.
+
+    >>> [node.name() for node in nodes_of(torch.zeros(1, requires_grad=True).relu())][0]
+    'ReluBackward0'
+    """
+    found: dict[Any, None] = {}
     todo = [outputs.grad_fn]
     while todo:
         node = todo.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
+        if node is not None and node not in found:
+            found[node] = None
             todo += [following for following, _ in node.next_functions]
-    names = [node.name().split("::")[-1] for node in seen]
+    return list(found)
+
+
+def _graph(outputs: Tensor) -> dict[str, int]:
+    """Count those nodes by their names."""
+    names = [node.name().split("::")[-1] for node in nodes_of(outputs)]
     return {name: names.count(name) for name in set(names)}
 
 

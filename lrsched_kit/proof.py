@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn, optim
 from torch.autograd.function import BackwardCFunction
 
-from .batched import Stack
+from .batched import Stack, nodes_of
 from .data import Dataset
 from .hidden import FALLBACK_WARNING, hooked
 from .optimizers import RULES, rates_of, rule_of
@@ -149,22 +149,10 @@ def reached(model: nn.Module, data: Dataset, rows: int) -> tuple[frozenset[str],
     if not model.training:
         model.train()
     loss = data.loss_fn(model(data.x_train[:rows]), data.y_train[:rows])
-    own = any(isinstance(node, BackwardCFunction) for node in _nodes(loss))
+    own = any(isinstance(node, BackwardCFunction) for node in nodes_of(loss))
     grads = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
     found = frozenset(name for name, grad in zip(named, grads, strict=True) if grad is not None)
     return found, own
-
-
-def _nodes(loss: Tensor) -> Iterator[Any]:
-    """Yield the nodes of the graph that derivatives are worked out by."""
-    seen: set[Any] = set()
-    todo = [loss.grad_fn]
-    while todo:
-        node = todo.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
-            yield node
-            todo += [following for following, _ in node.next_functions]
 
 
 @contextmanager
