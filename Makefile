@@ -50,7 +50,7 @@ clean: ## remove .venv and caches
 	@echo "Installing lrsched_kit into .venv (the first time takes minutes: PyTorch is large)."
 	$(INSTALL) -e .
 	@# No pop-up about news, no look for updates. (LabApp.news_url=None leaves the pop-up.)
-	$(BIN)/python -m jupyter labextension disable --log-level=ERROR \
+	$(BIN)/python -m jupyterlab.labextensions disable --log-level=ERROR \
 	  @jupyterlab/apputils-extension:announcements
 	@touch $@
 
