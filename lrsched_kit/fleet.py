@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from operator import methodcaller
 from types import MappingProxyType
 from typing import Any
@@ -22,14 +22,22 @@ from .batched import Stack, stack_for
 from .data import Dataset, told_metric
 from .hidden import copy_hooks, hooked, multiplications, parts_of
 from .models import seeded
-from .optimizers import Maker, Unless, build_optimizer, get_rule, make_optimizer
+from .optimizers import (
+    Maker,
+    Unless,
+    build_optimizer,
+    check_maker,
+    get_rule,
+    make_optimizer,
+)
 from .params import check_number
 from .proof import OTHER_KIND, Layout, layout_of, prove, reached, why_alone
 from .randomness import borrowed
+from .rows import dummy_optimizer
 from .runs import Alone, Run, Together, mode_of
 from .schedules import SCHEDULES, get_schedule
 from .training import History, Training, check_parts, check_step_every, one_thread
-from .trial import Trial, is_lazy, try_out, unchanged
+from .trial import Trial, batch_sizes, is_lazy, try_out, unchanged
 
 __all__ = ["Fleet", "Run", "make_optimizer", "train_many"]
 
@@ -196,11 +204,10 @@ class Fleet:
             if not any(_share(made, model) for model in self._models.values()):
                 return made
         made = copy.deepcopy(pristine)
-        for source, target in zip(pristine.parameters(), made.parameters(), strict=True):
-            copy_hooks(source, target)
+        copy_hooks(pristine, made)
         return made
 
-    def why_alone(self, run: Run) -> str:
+    def why_alone(self, run: Run, batch_size: int = 16) -> str:
         """Say why such a run trains by itself; or nothing, where it trains together with others.
 
         >>> from lrsched_kit.data import load_digits
@@ -211,8 +218,11 @@ class Fleet:
         >>> Fleet(make_model, load_digits()).why_alone(Run("StepLR"))
         'it draws random numbers (dropout)'
         """
+        self.prepare(batch_size)
+        if self._reason:
+            return self._reason
         with one_thread():
-            return self._ways([run], [self._layout(run)])[0][0]
+            return self._ways([run], [self._layout(run)], batch_size)[0][0]
 
     def train(
         self,
@@ -271,6 +281,7 @@ class Fleet:
         """Return the base rate of each parameter group of that run's optimizer."""
         return self._layout(run).rates
 
+    @property
     def trial(self) -> Trial:
         """Return what a forward pass of the model does."""
         return self._trial
@@ -280,11 +291,15 @@ class Fleet:
         if callable(run.optimizer):
             model = self._model(run.seed)
             return layout_of(build_optimizer(run.optimizer, model, run.base_lr), model)
-        names = [name for name, p in self._model(0).named_parameters() if p.requires_grad]
-        return Layout(run.optimizer, (run.base_lr,), tuple(sorted((name, 0) for name in names)))
+        return Layout(run.optimizer, (run.base_lr,), self._one_group)
+
+    @cached_property
+    def _one_group(self) -> tuple[tuple[str, int], ...]:
+        named = self._first.named_parameters()
+        return tuple(sorted((name, 0) for name, p in named if p.requires_grad))
 
     def _ways(
-        self, runs: Sequence[Run], layouts: Sequence[Layout]
+        self, runs: Sequence[Run], layouts: Sequence[Layout], batch_size: int
     ) -> list[tuple[str, frozenset[str]]]:
         """Return for each run why it trains alone, or nothing, and what gradients do not reach."""
         if self._reason:
@@ -310,7 +325,11 @@ class Fleet:
                 reasons, still = prove(models, self._data, self._make_stack, make, layout)
                 for seed, reason in zip(all_seeds, reasons, strict=True):
                     self._proofs[seed, how, layout] = reason, still
-        return [self._proofs[key] for key in keys]
+        found = []
+        for key, layout in zip(keys, layouts, strict=True):
+            reason, still = self._proofs[key]
+            found.append((reason or self._uneven(layout, still, batch_size), still))
+        return found
 
     def prepare(self, batch_size: int) -> None:
         """Try the model out with batches of that size, which the first training does otherwise.
@@ -335,17 +354,13 @@ class Fleet:
         """
         self.prepare(batch_size)
         layouts = [self._layout(run) for run in runs]
+        totals = [epochs * self._per_epoch(run, batch_size) for run in runs]
         for i, (run, layout) in enumerate(zip(runs, layouts, strict=True)):
-            _check_rates(i, run, layout, epochs * self._per_epoch(run, batch_size))
+            _check_rates(i, run, layout, totals[i])
         ways = [
-            (
-                reason
-                or self._uneven(layout, still, batch_size)
-                or _own_scheduler(run, layout, epochs * self._per_epoch(run, batch_size)),
-                still,
-            )
-            for run, layout, (reason, still) in zip(
-                runs, layouts, self._ways(runs, layouts), strict=True
+            (reason or _own_scheduler(run, layout, total), still)
+            for run, layout, total, (reason, still) in zip(
+                runs, layouts, totals, self._ways(runs, layouts, batch_size), strict=True
             )
         ]
         most = min(_MOST_IN_A_GROUP, math.ceil(len(runs) / threads))
@@ -387,8 +402,7 @@ class Fleet:
         if _kind(stack) is not _kind(self._make_stack):
             self._make_stack = Stack  # what is proved of another one no longer counts
             self._proofs.clear()
-        rows = len(self._data.x_train)
-        sizes = {min(batch_size, rows), rows % batch_size or batch_size}
+        sizes = batch_sizes(len(self._data.x_train), batch_size)
         with unchanged(self._first, self._data.loss_fn), borrowed(0):
             return [reached(self._first, self._data, size) for size in sizes]
 
@@ -445,15 +459,10 @@ def _own_scheduler(run: Run, layout: Layout, total_steps: int) -> str:
     schedule = get_schedule(run.schedule)
     if SCHEDULES.get(schedule.name) is schedule:
         return ""
-    scheduler = schedule.build(_dummy(layout.rates), total_steps=total_steps, **run.params)
+    scheduler = schedule.build(dummy_optimizer(layout.rates), total_steps=total_steps, **run.params)
     if all(type(part).__module__.startswith("torch.optim") for part in parts_of(scheduler)):
         return ""
     return f"{schedule.name} is moved by a scheduler of its own class"
-
-
-def _dummy(rates: Sequence[float]) -> optim.Optimizer:
-    groups = [{"params": [torch.zeros(1, requires_grad=True)], "lr": rate} for rate in rates]
-    return optim.SGD(groups, lr=rates[0], momentum=0.9)
 
 
 def _ratios(layout: Layout) -> tuple[float, ...]:
@@ -502,8 +511,7 @@ def _checked(
         raise ValueError(f"runs must hold Run objects only, got {runs!r:.80}.")
     if not 1 <= len(runs) <= _MOST_RUNS:
         raise ValueError(f"runs must hold 1 to {_MOST_RUNS} runs, got {len(runs)}.")
-    if maker is not None and not callable(maker):
-        raise ValueError(f"make_optimizer must be a function of the model, got {maker!r}.")
+    check_maker(maker)
     checked = []
     for i, run in enumerate(runs):
         try:
@@ -541,6 +549,6 @@ def _check_rates(i: int, run: Run, layout: Layout, total_steps: int) -> None:
         return
     try:
         build = get_schedule(run.schedule).build
-        build(_dummy(layout.rates), total_steps=total_steps, **run.params)
+        build(dummy_optimizer(layout.rates), total_steps=total_steps, **run.params)
     except ValueError as error:
         raise ValueError(f"runs[{i}]: {error}") from None

@@ -52,15 +52,16 @@ def hooked(model: nn.Module) -> str:
     return ""
 
 
-def copy_hooks(source: Tensor, target: Tensor) -> None:
-    """Register a parameter's hooks with its copy, which torch makes without them.
+def copy_hooks(model: nn.Module, twin: nn.Module) -> None:
+    """Register the hooks of a model's parameters with its copy, which torch makes without them.
 
-    If the names are gone, copies have no hooks.
+    If the names are gone, copies have no such hooks.
     """
-    for hook in (getattr(source, _TENSOR_HOOKS[0], None) or {}).values():
-        target.register_hook(hook)
-    for hook in (getattr(source, _TENSOR_HOOKS[1], None) or {}).values():
-        target.register_post_accumulate_grad_hook(hook)
+    for source, target in zip(model.parameters(), twin.parameters(), strict=True):
+        for hook in (getattr(source, _TENSOR_HOOKS[0], None) or {}).values():
+            target.register_hook(hook)
+        for hook in (getattr(source, _TENSOR_HOOKS[1], None) or {}).values():
+            target.register_post_accumulate_grad_hook(hook)
 
 
 def optimizer_hooks(optimizer: optim.Optimizer) -> list[Mapping[int, Any]]:

@@ -203,6 +203,12 @@ def build_optimizer(how: str | Maker, model: nn.Module, base_lr: float) -> optim
     return optimizer
 
 
+def check_maker(make_optimizer: Maker | None) -> None:
+    """Refuse what is no function of the model."""
+    if make_optimizer is not None and not callable(make_optimizer):
+        raise ValueError(f"make_optimizer must be a function of the model, got {make_optimizer!r}.")
+
+
 def check_stepping(optimizer: optim.Optimizer) -> None:
     """Refuse an optimizer whose ``step`` wants a closure, as that of LBFGS does.
 

@@ -27,7 +27,7 @@ from .data import Dataset
 from .hidden import FALLBACK_WARNING, hooked
 from .optimizers import RULES, rates_of, rule_of
 from .training import evaluating
-from .trial import Trial, record
+from .trial import Trial, first_line, record
 
 OTHER_KIND = (
     "its architecture is not that of the first seed's model",
@@ -129,8 +129,7 @@ def prove(
         try:
             return _prove(*how, None)
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            reason = reason.split(". ")[0].rstrip(".")
+            reason = first_line(error).split(". ")[0].rstrip(".")
             return [f"torch cannot batch it ({reason})"] * len(models), frozenset()
 
 

@@ -166,17 +166,15 @@ def lr_range_test(
     check_number("the optimizer's first rate", float(optimizer.param_groups[0]["lr"]))
     with one_thread():
         trial = try_out(model, data, batch_size)
-    parameters = model.parameters()
     try:  # in one go: so the second copy holds the parameters of the first
-        model, optimizer = copy.deepcopy((model, optimizer))
+        twin, optimizer = copy.deepcopy((model, optimizer))
     except Exception as error:  # a model may hold anything
         raise ValueError(
             f"model must be one that copy.deepcopy can copy, got {type(model).__name__}: {error}"
         ) from error
-    for source, target in zip(parameters, model.parameters(), strict=True):
-        copy_hooks(source, target)
+    copy_hooks(model, twin)
     return run_range_test(
-        model,
+        twin,
         data,
         optimizer,
         low=low,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -75,9 +75,9 @@ class Schedule:
         """Whether the scheduler is told a metric at each step: whether it is a plateau's."""
         if self.form is not None or inspect.isclass(self.make):
             return self.form is None and issubclass(self.make, ReduceLROnPlateau)
-        optimizer = SGD([torch.zeros((), requires_grad=True)], lr=0.1, momentum=0.9)
         try:
-            made = self.make(optimizer, **self.arguments(self.complete({}), total_steps=10))
+            arguments = self.arguments(self.complete({}), total_steps=10)
+            made = self.make(dummy_optimizer([0.1]), **arguments)
         except Exception:  # it does not go with such an optimizer, say
             return False
         return isinstance(made, ReduceLROnPlateau)
@@ -177,6 +177,16 @@ class Schedule:
     def _checked_form(self, t: int, *, base_lr: float, total_steps: int, **params: Any) -> float:
         full = self.check(params, base_lr=base_lr, total_steps=total_steps)
         return float(self.form(t, base_lr=base_lr, total_steps=total_steps, **full))
+
+
+def dummy_optimizer(rates: Sequence[float]) -> Optimizer:
+    """Make an optimizer with these rates and nothing to train, for a scheduler to move.
+
+    >>> [group["lr"] for group in dummy_optimizer([0.1, 0.01]).param_groups]
+    [0.1, 0.01]
+    """
+    groups = [{"params": [torch.zeros((), requires_grad=True)], "lr": rate} for rate in rates]
+    return SGD(groups, lr=rates[0], momentum=0.9)
 
 
 def row(make: Callable[..., LRScheduler], *params: Knob, **facts: object) -> Schedule:

@@ -14,8 +14,9 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from .batched import Stack
 from .data import Dataset, accuracy, told_metric
-from .optimizers import RULES, Maker, Unless, momentum_of
+from .optimizers import RULES, Maker, Unless, momentum_of, rates_of
 from .proof import Layout
+from .rows import dummy_optimizer
 from .schedules import SCHEDULES, Schedule, get_schedule
 from .training import History, Training, check_length, evaluating
 
@@ -99,8 +100,7 @@ def mode_of(
     """
     if SCHEDULES.get(schedule.name) is schedule:
         return params.get("mode", "min") if schedule.metric_driven else None
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=base_lr, momentum=0.9)
-    scheduler = schedule.build(optimizer, total_steps=total_steps, **params)
+    scheduler = schedule.build(dummy_optimizer([base_lr]), total_steps=total_steps, **params)
     if isinstance(scheduler, ReduceLROnPlateau):
         return scheduler.mode
     check_length(scheduler, total_steps)
@@ -123,8 +123,7 @@ def _scheduler(
     while True:
         applied = np.empty((1 + len(groups), per_epoch))
         for step in range(per_epoch):
-            rates = [float(group["lr"]) for group in optimizer.param_groups]
-            applied[:, step] = momentum_of(optimizer), *rates
+            applied[:, step] = momentum_of(optimizer), *rates_of(optimizer)
             if run.step_every == "batch":
                 scheduler.step()
         told = yield applied

@@ -11,12 +11,10 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import torch
-from torch.optim import SGD
 
 from . import compositions, cosines, cycles, decays, warmups
 from .params import Choice, Param, Steps, check_number, nearest
-from .rows import FAMILIES, Schedule
+from .rows import FAMILIES, Schedule, dummy_optimizer
 
 __all__ = [
     "BASICS",
@@ -177,8 +175,7 @@ def _applied(
     schedule = get_schedule(name)
     steps = int(check_number("steps", steps, integer=True))
     reports = _check_metrics(schedule.name, metrics, steps) if schedule.metric_driven else None
-    groups = [{"params": [torch.zeros((), requires_grad=True)], "lr": rate} for rate in rates]
-    optimizer = SGD(groups, momentum=0.9)
+    optimizer = dummy_optimizer(rates)
     scheduler: Any = schedule.build(optimizer, total_steps=steps, **params)
     optimizer.step()  # torch warns of a scheduler whose optimizer has never stepped
     for t in range(steps):

@@ -136,6 +136,15 @@ out_features=3, bias=True): give it 10 outputs, one per class.
     return Trial(tuple(calls), frozenset(drawing or ()), others, changes)
 
 
+def batch_sizes(rows: int, batch_size: int) -> list[int]:
+    """Return the sizes of the batches to come, each once: the usual one, and the last one's.
+
+    >>> batch_sizes(33, 16), batch_sizes(32, 16), batch_sizes(5, 16)
+    ([16, 1], [16], [5])
+    """
+    return list(dict.fromkeys([min(batch_size, rows), rows % batch_size or batch_size]))
+
+
 def _run(
     model: nn.Module, data: Dataset, batch_size: int | None, *, listen: bool
 ) -> tuple[list[Any], set[Any] | None, bool, str]:
@@ -143,7 +152,7 @@ def _run(
     rows = len(data.x_train)
     sizes = [min(2, rows)]
     if batch_size is not None:
-        sizes = list(dict.fromkeys([min(batch_size, rows), rows % batch_size or batch_size]))
+        sizes = batch_sizes(rows, batch_size)
     recorder = _Recorder(listen=listen)
     with borrowed(_NOBODYS), unchanged(model, data.loss_fn) as changes:
         torch_before = torch.default_generator.get_state()
@@ -187,7 +196,7 @@ def _loss(model: nn.Module, data: Dataset, rows: slice, part: str, recorder: _Re
         raise ValueError(
             f"model must fit data {data.name!r} (inputs of shape "
             f"{tuple(data.x_train.shape[1:])}, labels of shape {tuple(data.y_train.shape[1:])}), "
-            f"got {type(model).__name__}: {_first_line(error)}"
+            f"got {type(model).__name__}: {first_line(error)}"
         ) from error
     if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.is_floating_point():
         got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"{loss!r:.60}"
@@ -268,7 +277,7 @@ def _check_metrics(data: Dataset, outputs: Any) -> None:
         except Exception as error:
             raise ValueError(
                 f"metrics[{name!r}] must return a number for outputs and targets, "
-                f"got {type(error).__name__}: {_first_line(error)}"
+                f"got {type(error).__name__}: {first_line(error)}"
             ) from error
 
 
@@ -434,5 +443,10 @@ def _same(first: Any, second: Any) -> bool:
     return not isinstance(first, (*_PLAIN, set)) or first == second  # of others nobody can tell
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return what an error says, as far as its first line goes.
+
+    >>> first_line(ValueError("no\\nmore"))
+    'no'
+    """
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -6,7 +6,7 @@ import threading
 import ipywidgets.widgets.widget as widget_module
 import numpy as np
 import pytest
-from waiting import wait_until
+from waiting import kit_threads, wait_until
 
 from lrsched_kit import (
     EXHIBITS,
@@ -29,10 +29,6 @@ from lrsched_kit.words import WORDS
 
 TINY = {"data": toy_regression(), "make_model": SimpleNet, "batch_size": 32, "seeds": 1}
 GRID = {"gamma": [0.1, 0.5, 0.9], "step_size": [1, 2]}
-
-
-def kit_threads():
-    return [t for t in threading.enumerate() if t.name.startswith("lrsched_kit")]
 
 
 def finite(histories):

@@ -7,7 +7,7 @@ import ipywidgets.widgets.widget as widget_module
 import numpy as np
 import pytest
 import torch
-from waiting import wait_until
+from waiting import kit_threads, wait_until
 
 from lrsched_kit import (
     BASICS,
@@ -28,10 +28,6 @@ from lrsched_kit.labs.cells import close_earlier_labs
 from lrsched_kit.words import WORDS
 
 QUICK = {"epochs": 2, "seeds": 2}
-
-
-def kit_threads():
-    return [t for t in threading.enumerate() if t.name.startswith("lrsched_kit")]
 
 
 @pytest.fixture

@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
-from waiting import wait_until
+from waiting import kit_threads, wait_until
 
 from lrsched_kit.live import LatestWorker, LiveFigure
-
-
-def kit_threads():
-    return [t for t in threading.enumerate() if t.name.startswith("lrsched_kit")]
 
 
 def no_error(error):

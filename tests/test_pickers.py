@@ -172,6 +172,34 @@ def test_such_a_lab_shows_the_first_seed_of_both_curves_first(monkeypatch):
     lab.close()
 
 
+class Halved(torch.autograd.Function):
+    """Halves gradients on their way back."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad / 2
+
+
+class WithFunction(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return Halved.apply(self.fc(x))
+
+
+def test_a_derivative_of_ones_own_is_named_as_the_reason():
+    lab = ScheduleLab("StepLR", make_model=WithFunction, epochs=1, batch_size=200)
+    assert lab.wait(60)
+    assert lab.summary.splitlines()[-1].startswith("Trained run by run, on 3 seeds, ")
+    lab.close()
+
+
 def printed_by(lab, **names):
     with contextlib.redirect_stdout(io.StringIO()) as out:
         exec(compile(lab.code, "show_code.py", "exec"), names)

@@ -1,6 +1,12 @@
 """Waiting in tests: what does not come fails a test, and does not hang it."""
 
+import threading
 import time
+
+
+def kit_threads():
+    """The threads of the kit that are alive."""
+    return [t for t in threading.enumerate() if t.name.startswith("lrsched_kit")]
 
 
 def wait_until(condition, timeout=60):

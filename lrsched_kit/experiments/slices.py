@@ -18,7 +18,7 @@ from torch import nn
 
 from ..data import Dataset
 from ..fleet import Fleet, Run
-from ..optimizers import Maker
+from ..optimizers import Maker, check_maker
 from ..schedules import Schedule, get_schedule
 from ..training import History
 
@@ -80,8 +80,7 @@ def one_optimizer(optimizer: str | None, make_optimizer: Maker | None) -> str | 
         raise ValueError(
             f"optimizer must be left out where make_optimizer is given, got {optimizer!r}."
         )
-    if make_optimizer is not None and not callable(make_optimizer):
-        raise ValueError(f"make_optimizer must be a function of the model, got {make_optimizer!r}.")
+    check_maker(make_optimizer)
     return make_optimizer or optimizer or "momentum"
 
 
@@ -138,7 +137,8 @@ def train_parts(
     fleet.check(everything, epochs=job.epochs, batch_size=job.batch_size)
     total = sum(map(len, parts))
     at_once = _RUNS_HERE if executor is None else _RUNS_THERE
-    if fleet.why_alone(everything[0]):  # nothing is gained by training them together
+    # Where runs train alone, nothing is gained by larger slices.
+    if fleet.why_alone(everything[0], job.batch_size):
         at_once = len(parts[0])
     count = math.ceil(total / at_once)
     slices = [places.tolist() for places in np.array_split(range(len(parts)), count) if len(places)]

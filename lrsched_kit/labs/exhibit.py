@@ -12,8 +12,7 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from ..live import WIDTH, Cancel, LiveFigure
-from ..museum import EXHIBITS, HEADER, Choice, Exhibit, ExhibitAxes, Showing, get_exhibit
-from ..params import Param
+from ..museum import EXHIBITS, HEADER, Exhibit, ExhibitAxes, Showing, get_exhibit
 from ..style import kit_look
 from ..words import WORDS
 from .controls import button_row, make_slider, read, slider_grid
@@ -171,7 +170,7 @@ class ExhibitLab(Lab[ExhibitRequest]):
         """Put an exhibit's knobs on the page; they stand as they were left."""
         if name not in self._knobs:
             start = self._starts.setdefault(name, EXHIBITS[name].complete({}))
-            made = {p.name: _make_knob(p, start[p.name]) for p in EXHIBITS[name].params}
+            made = {p.name: make_slider(p, start[p.name]) for p in EXHIBITS[name].params}
             for knob in made.values():
                 self._listen(knob, self._on_move)
             self._knobs[name] = made
@@ -189,19 +188,6 @@ class ExhibitLab(Lab[ExhibitRequest]):
             self._knobs[self._name][key].value = value
         self._fixed["mended"].value = False
         self._submit()
-
-
-def _make_knob(param: Param | Choice, value: Any) -> widgets.Widget:
-    if isinstance(param, Param):
-        return make_slider(param, value)
-    return widgets.Dropdown(
-        options=param.options,
-        value=value,
-        description=param.name,
-        tooltip=param.help,
-        style={"description_width": "76px"},
-        layout=widgets.Layout(width="auto", min_width="0"),
-    )
 
 
 def _button(name: str, tooltip: str) -> widgets.Button:

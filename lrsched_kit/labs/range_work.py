@@ -89,7 +89,7 @@ class RangeWork(Work[RangeRequest]):
             model,
             subject.data,
             build_optimizer(how, model, settings["low"]),
-            trial=subject.fleet.trial(),
+            trial=subject.fleet.trial,
             batch_size=subject.batch_size,
             should_stop=cancel,
             **settings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -16,7 +16,7 @@ from ..advice import ADVICE, suggest_base_lr
 from ..data import Dataset
 from ..fleet import Fleet, Run
 from ..models import MODELS, seeded
-from ..optimizers import RULES, Maker, Unless, build_optimizer, get_rule, momentum_of
+from ..optimizers import RULES, Maker, Unless, build_optimizer, check_maker, get_rule, momentum_of
 from ..schedules import check_number
 from ..words import WORDS
 from .controls import button_row, make_menu, move_to, slider_grid
@@ -61,7 +61,7 @@ class Subject:
 
     def alone(self, name: str) -> str:
         """Say why its runs train one by one with that optimizer, or nothing."""
-        return self.fleet.why_alone(self.run(name))
+        return self.fleet.why_alone(self.run(name), self.batch_size)
 
     def alone_lines(self, name: str) -> list[str]:
         """Say on how many seeds its runs train one by one, and why, where they do."""
@@ -119,8 +119,7 @@ def make_subjects(
     [('own model', 32)]
     """
     count = int(check_number("seeds", usual if seeds is None else seeds, integer=True))
-    if make_optimizer is not None and not callable(make_optimizer):
-        raise ValueError(f"make_optimizer must be a function of the model, got {make_optimizer!r}.")
+    check_maker(make_optimizer)
     if batch_size is not None:
         batch_size = int(check_number("batch_size", batch_size, integer=True))
     make_model = make_model or MODELS["MLP"]
@@ -132,7 +131,7 @@ def make_subjects(
         batch_size = batch_size or ADVICE[name or "MLP"].batch_size
         subject = Subject(make_model, data, batch_size, count, make_optimizer)
         if seeds is None and subject.alone("momentum"):
-            subject = replace(subject, seeds=min(count, SEEDS_ALONE))
+            object.__setattr__(subject, "seeds", min(count, SEEDS_ALONE))  # it is still ours alone
         return {label: subject}
     sources = {advice.make_data: advice.make_data() for advice in ADVICE.values()}
     return {
