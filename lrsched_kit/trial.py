@@ -25,6 +25,7 @@ from .hidden import Draws
 from .randomness import OwnRandomness, borrowed
 
 _NOBODYS = 0x5EED5EED5EED  # a seed that nobody takes
+_TRIES = 4  # how often a model is run again to see whether it was the one that drew
 _PLAIN = (bool, int, float, str, type(None), torch.dtype)
 
 _ABOUT_GRADIENTS = [
@@ -130,7 +131,9 @@ out_features=3, bias=True): give it 10 outputs, one per class.
             "with nothing to train."
         )
     calls, drawing, others, changes = _run(model, data, batch_size, listen=False)
-    if others or drawing is None:
+    for _ in range(_TRIES):  # other threads may draw, too; what a model draws, it draws each time
+        if drawing is not None and not others:
+            break
         calls, drawing, others, changes = _run(model, data, batch_size, listen=True)
     _check_finite(model, data)
     return Trial(tuple(calls), frozenset(drawing or ()), others, changes)

@@ -4,6 +4,7 @@ Numbers without a source are those of torch's own loop on the digits; `cases.md`
 """
 
 import ast
+import random
 import re
 import threading
 from collections import namedtuple
@@ -34,6 +35,7 @@ from lrsched_kit import (
     train_many,
 )
 from lrsched_kit.rows import Schedule
+from lrsched_kit.trial import try_out
 
 DIGITS = load_digits()
 
@@ -340,6 +342,21 @@ def test_the_numbers_of_others_are_left_alone(make_model):
         torch.manual_seed(7), np.random.seed(7)
         way(make_model, small(), epochs=1)
         assert draw() == expected
+
+
+@pytest.mark.parametrize("draw", [random.random, lambda: np.random.rand(1), lambda: torch.rand(1)])
+def test_what_another_thread_draws_just_then_is_not_the_models(draw):
+    others = iter([threading.Thread(target=draw) for _ in range(5)])
+
+    class Watched(MLP):
+        def forward(self, x):
+            if other := next(others, None):
+                other.start()
+                other.join()
+            return super().forward(x)
+
+    found = try_out(Watched(), small(), 16)
+    assert (found.others, found.drawing) == (False, frozenset())
 
 
 @pytest.mark.parametrize("make_model", [dropout, Noisy])
