@@ -12,14 +12,16 @@ from statistics import median
 import torch
 from torch import nn
 
-from lrsched_kit.advice import get_advice
-from lrsched_kit.batched import LinearStack, Stack
-from lrsched_kit.data import load_digits
-from lrsched_kit.fleet import Fleet, Run, make_optimizer, train_many
-from lrsched_kit.hidden import multiplications
-from lrsched_kit.models import CNN, LSTM, MLP, Transformer, seeded
-from lrsched_kit.schedules import get_schedule
-from lrsched_kit.training import train
+from lrsched_kit.schedules.catalogue import get_schedule
+from lrsched_kit.tasks.advice import get_advice
+from lrsched_kit.tasks.data import load_digits
+from lrsched_kit.tasks.hidden import multiplications
+from lrsched_kit.tasks.models import CNN, LSTM, MLP, Transformer, seeded
+from lrsched_kit.tasks.optimizers import make_optimizer
+from lrsched_kit.training.batched import LinearStack, Stack
+from lrsched_kit.training.fleet import Fleet, train_many
+from lrsched_kit.training.loop import train
+from lrsched_kit.training.runs import Run
 
 EPOCHS, PLAIN_EPOCHS, REPEATS = 20, 4, 5
 DIGITS = load_digits()

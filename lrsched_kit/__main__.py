@@ -12,12 +12,13 @@ from pathlib import Path
 
 import torch
 
-from .data import load_digits, toy_regression
-from .models import MLP, SimpleNet, seeded
-from .plotting import new_axes, plot_histories
-from .schedules import SCHEDULES, check_number, get_schedule
-from .style import dress
-from .training import History, train
+from .plotting.figures import new_axes, plot_histories
+from .plotting.style import dress
+from .schedules.catalogue import SCHEDULES, get_schedule
+from .tasks.data import load_digits, toy_regression
+from .tasks.models import MLP, SimpleNet, seeded
+from .training.loop import History, train
+from .words.errors import check_number
 
 TUTORIAL = ("StepLR", "ExponentialLR", "CosineAnnealingLR")
 # What the tutorial trains with, by schedule; T_max is the length of the run.
@@ -122,7 +123,7 @@ def run_check(_: argparse.Namespace) -> int:
 
 
 def _try_lab() -> None:
-    from .labs import ScheduleLab
+    from .labs.schedule_lab import ScheduleLab
 
     lab = ScheduleLab("StepLR", epochs=1, seeds=1)
     try:

@@ -3,7 +3,7 @@
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from lrsched_kit.params import Choice, Steps
+from lrsched_kit.schedules.params import Choice, Steps
 
 LIMITS = {"fraction": (0.01, 0.99), "below one": (0, 0.99), "share": (0, 1), "factor": (0.01, 1)}
 

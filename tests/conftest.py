@@ -1,6 +1,6 @@
 import pytest
 
-from lrsched_kit.live import LiveFigure
+from lrsched_kit.labs.live import LiveFigure
 
 
 @pytest.fixture

@@ -2,10 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from lrsched_kit.advice import ADVICE, get_advice, suggest_base_lr
-from lrsched_kit.fleet import Run, train_many
-from lrsched_kit.models import MODELS
-from lrsched_kit.optimizers import RULES
+from lrsched_kit.tasks.advice import ADVICE, get_advice, suggest_base_lr
+from lrsched_kit.tasks.models import MODELS
+from lrsched_kit.tasks.optimizers import RULES
+from lrsched_kit.training.fleet import train_many
+from lrsched_kit.training.runs import Run
 
 
 def test_there_is_advice_for_each_model_and_optimizer():

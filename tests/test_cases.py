@@ -34,8 +34,8 @@ from lrsched_kit import (
     train,
     train_many,
 )
-from lrsched_kit.rows import Schedule
-from lrsched_kit.trial import try_out
+from lrsched_kit.schedules.spec import Schedule
+from lrsched_kit.training.trial import try_out
 
 DIGITS = load_digits()
 

@@ -6,9 +6,9 @@ from test_snippet import applied_by
 from waiting import wait_until
 
 from lrsched_kit import MLP, ComposerLab, Phase, SimpleNet, compose, toy_regression, trace_lr
-from lrsched_kit.fleet import Fleet
-from lrsched_kit.phases import KINDS
-from lrsched_kit.words import WORDS
+from lrsched_kit.schedules.phases import KINDS
+from lrsched_kit.training.fleet import Fleet
+from lrsched_kit.words import say
 
 PHASES = [Phase("warm up", 1), Phase("hold", 2), Phase("PolynomialLR", 1)]
 QUICK = {
@@ -80,7 +80,7 @@ def test_phases_longer_than_the_run_are_refused_and_the_picture_stays(lab):
     )
     assert lab._work.picture.png == picture
     assert lab.histories == trained
-    assert lab.controls["run"].description == WORDS["run"]
+    assert lab.controls["run"].description == say("run")
     lab.controls["length_2"].value = 1
     assert lab.wait(60)
     assert len(applied(lab)) == 3 * STEPS
@@ -103,7 +103,7 @@ def test_a_refusal_while_training_gives_the_run_button_back():
     lab.controls["length_1"].value = 40
     assert lab.wait(60)
     assert lab.summary.startswith("Not trained: ")
-    assert lab.controls["run"].description == WORDS["run"]
+    assert lab.controls["run"].description == say("run")
     lab.close()
 
 

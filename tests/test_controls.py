@@ -5,7 +5,7 @@ import pytest
 
 from lrsched_kit import ScheduleLab
 from lrsched_kit.labs.controls import make_slider, read
-from lrsched_kit.params import Choice, Steps
+from lrsched_kit.schedules.params import Choice, Steps
 
 QUICK = {"epochs": 4, "seeds": 2}
 MILESTONES = Steps("milestones", (10, 15), 40)

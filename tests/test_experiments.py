@@ -17,7 +17,7 @@ from lrsched_kit import (
     seeded,
     train,
 )
-from lrsched_kit.stats import mean_and_error, paired
+from lrsched_kit.training.stats import mean_and_error, paired
 
 
 @pytest.fixture(scope="module")

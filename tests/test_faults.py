@@ -22,10 +22,11 @@ from lrsched_kit import (
     SweepLab,
     toy_regression,
 )
-from lrsched_kit.fleet import Fleet
-from lrsched_kit.labs import cells, core, schedule_work, sweep_work
+from lrsched_kit.labs import base as core
+from lrsched_kit.labs import cells, schedule_work, sweep_work
 from lrsched_kit.labs.page import Page
-from lrsched_kit.words import WORDS
+from lrsched_kit.training.fleet import Fleet
+from lrsched_kit.words import say
 
 TINY = {"data": toy_regression(), "make_model": SimpleNet, "batch_size": 32, "seeds": 1}
 GRID = {"gamma": [0.1, 0.5, 0.9], "step_size": [1, 2]}
@@ -136,7 +137,7 @@ def test_a_model_that_would_end_the_kernel_is_told_in_words_and_the_lab_works_on
     with pytest.raises(RuntimeError, match=type(error).__name__):
         lab.wait(60)
     assert f"This run failed: {type(error).__name__}" in lab.summary
-    assert lab.controls["run"].description == WORDS["run"]
+    assert lab.controls["run"].description == say("run")
     set_mood(lambda: None)
     lab.controls["gamma"].value = 0.25
     assert lab.wait(60)

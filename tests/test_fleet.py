@@ -9,14 +9,16 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from lrsched_kit import fleet
-from lrsched_kit.batched import LinearStack, Stack, linear_layers
-from lrsched_kit.data import load_digits, toy_regression
-from lrsched_kit.fleet import Fleet, Run, make_optimizer, train_many
-from lrsched_kit.models import CNN, LSTM, MLP, SimpleNet, Transformer, seeded
-from lrsched_kit.schedules import SCHEDULES, get_schedule
-from lrsched_kit.training import one_thread, train
-from lrsched_kit.trial import try_out
+from lrsched_kit.schedules.catalogue import SCHEDULES, get_schedule
+from lrsched_kit.tasks.data import load_digits, toy_regression
+from lrsched_kit.tasks.models import CNN, LSTM, MLP, SimpleNet, Transformer, seeded
+from lrsched_kit.tasks.optimizers import make_optimizer
+from lrsched_kit.training import fleet
+from lrsched_kit.training.batched import LinearStack, Stack, linear_layers
+from lrsched_kit.training.fleet import Fleet, train_many
+from lrsched_kit.training.loop import one_thread, train
+from lrsched_kit.training.runs import Run
+from lrsched_kit.training.trial import try_out
 
 DIGITS = load_digits()
 PRECISE = DIGITS.to(torch.float64)

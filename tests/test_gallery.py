@@ -16,9 +16,9 @@ from lrsched_kit import (
     plot_ranking,
     trace_lr,
 )
-from lrsched_kit.gallery import MADE_UP_LOSS, families, in_torch, thumbnail
 from lrsched_kit.labs import cells
-from lrsched_kit.style import OWN_STYLE, STYLES
+from lrsched_kit.plotting.gallery import MADE_UP_LOSS, families, in_torch, thumbnail
+from lrsched_kit.plotting.style import OWN_STYLE, STYLES
 
 QUICK = {"epochs": 1, "seeds": 1}
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.optim import SGD, AdamW
 
 from lrsched_kit import SCHEDULES, Phase, compose, get_schedule, trace_lr
-from lrsched_kit.schedules import trace_groups
+from lrsched_kit.schedules.trace import trace_groups
 
 RATIOS = (1, 0.01, 3)
 OPTIMIZERS = {

@@ -23,9 +23,9 @@ from lrsched_kit import (
     toy_regression,
     trace_lr,
 )
-from lrsched_kit.fleet import Fleet
 from lrsched_kit.labs.cells import close_earlier_labs
-from lrsched_kit.words import WORDS
+from lrsched_kit.training.fleet import Fleet
+from lrsched_kit.words import say
 
 QUICK = {"epochs": 2, "seeds": 2}
 
@@ -237,7 +237,7 @@ def test_stop_ends_a_run_and_run_takes_it_up_again(lab, monkeypatch):
     lab.controls["run"].click()
     assert lab.wait(60)
     assert "Stopped after epoch" in lab.summary
-    assert lab.controls["run"].description == WORDS["run"]
+    assert lab.controls["run"].description == say("run")
     lab.controls["run"].click()
     assert lab.wait(60)
     assert len(epoch_lr(lab)) == 40
@@ -323,7 +323,7 @@ def test_an_error_in_training_is_shown_and_raised_by_wait(lab, monkeypatch):
         with pytest.raises(RuntimeError, match="the cat sat"):
             lab.wait(60)
         assert "the cat sat on the keyboard" in lab.summary
-        assert lab.controls["run"].description == WORDS["run"]
+        assert lab.controls["run"].description == say("run")
     lab.controls["gamma"].value = 0.4
     assert lab.wait(60)
     assert "the cat" not in lab.summary

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from waiting import kit_threads, wait_until
 
-from lrsched_kit.live import LatestWorker, LiveFigure
+from lrsched_kit.labs.live import LatestWorker, LiveFigure
 
 
 def no_error(error):

@@ -31,11 +31,12 @@ from lrsched_kit import (
     plot_ranking,
     plot_rates,
 )
-from lrsched_kit.gallery import _kept_thumbnail, thumbnail
-from lrsched_kit.labs.picture import Curve, LabPicture, Scene
+from lrsched_kit.experiments.range_test import RangeTest
+from lrsched_kit.labs.artists import Curve
+from lrsched_kit.labs.panels import LabPicture, Scene
 from lrsched_kit.labs.saving import save_run
-from lrsched_kit.range_test import RangeTest
-from lrsched_kit.style import OTHER_STYLES, STYLES, kit_look
+from lrsched_kit.plotting.gallery import _kept_thumbnail, thumbnail
+from lrsched_kit.plotting.style import OTHER_STYLES, STYLES, kit_look
 
 HOSTILE = {
     "axes.autolimit_mode": "round_numbers",

@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from lrsched_kit import MLP, Run, SimpleNet, load_digits, seeded, train_many
-from lrsched_kit.advice import get_advice
-from lrsched_kit.models import CNN, LSTM, MODELS, Transformer, attention
+from lrsched_kit.tasks.advice import get_advice
+from lrsched_kit.tasks.models import CNN, LSTM, MODELS, Transformer, attention
 
 
 def test_simplenet_is_the_tutorials_network():

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch.optim import SGD, lr_scheduler
 
 from lrsched_kit import EXHIBITS, ExhibitLab, plot_exhibit
-from lrsched_kit.labs import exhibit as lab_module
+from lrsched_kit.labs import exhibit_lab as lab_module
 from lrsched_kit.museum import HEADER, Choice, Showing, binding, get_exhibit
 from lrsched_kit.museum.comparing import GRID, expected_loss
 

@@ -19,8 +19,8 @@ from torch.nn.utils.parametrizations import weight_norm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lrsched_kit import SCHEDULES, Dataset, Run, get_schedule, train_many
-from lrsched_kit.optimizers import Unless
-from lrsched_kit.training import one_thread
+from lrsched_kit.tasks.optimizers import Unless
+from lrsched_kit.training.loop import one_thread
 
 WIDTH, CLASSES = 5, 3
 

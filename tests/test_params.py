@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lrsched_kit import get_schedule
-from lrsched_kit.params import Choice, Steps
+from lrsched_kit.schedules.params import Choice, Steps
 
 MILESTONES = Steps("milestones", (10, 15), 40)
 MODE = Choice("mode", ("min", "max"))

@@ -21,8 +21,8 @@ from lrsched_kit import (
     train,
     train_many,
 )
-from lrsched_kit.phases import KINDS, boundaries
-from lrsched_kit.snippet import training_script
+from lrsched_kit.schedules.phases import KINDS, boundaries
+from lrsched_kit.training.script import training_script
 
 ANY_PHASES = st.lists(
     st.builds(Phase, st.sampled_from(list(KINDS)), st.integers(1, 6)), min_size=1, max_size=5

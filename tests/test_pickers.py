@@ -23,10 +23,10 @@ from lrsched_kit import (
     trace_lr,
     train,
 )
-from lrsched_kit.advice import get_advice
-from lrsched_kit.fleet import Fleet
 from lrsched_kit.labs.subjects import make_subjects
-from lrsched_kit.optimizers import RULES
+from lrsched_kit.tasks.advice import get_advice
+from lrsched_kit.tasks.optimizers import RULES
+from lrsched_kit.training.fleet import Fleet
 
 QUICK = {"epochs": 1, "seeds": 1}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lrsched_kit import NoisyQuadratic, QuadraticLab, trace_lr
-from lrsched_kit.labs.quadratic import SHAPES
+from lrsched_kit.labs.quadratic_lab import SHAPES
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from lrsched_kit import (
     seeded,
     toy_regression,
 )
-from lrsched_kit.range_test import longest_descent
-from lrsched_kit.training import one_thread
-from lrsched_kit.words import WORDS
+from lrsched_kit.experiments.range_test import longest_descent
+from lrsched_kit.training.loop import one_thread
+from lrsched_kit.words import say
 
 DATA = load_digits()
 
@@ -305,7 +305,7 @@ def test_it_is_one_of_the_experiments():
 
 
 def labels(ax):
-    names = [WORDS[f"pick_{name}"] for name in ("steepest", "tenth", "valley")]
+    names = [say(f"pick_{name}") for name in ("steepest", "tenth", "valley")]
     return [text for text in ax.texts if text.get_text().split(":")[0] in names]
 
 

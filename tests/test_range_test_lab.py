@@ -13,7 +13,7 @@ from lrsched_kit import (
     toy_regression,
     train,
 )
-from lrsched_kit.fleet import Fleet
+from lrsched_kit.training.fleet import Fleet
 
 QUICK = {"epochs": 1, "seeds": 2, "steps": 100}
 

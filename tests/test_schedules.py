@@ -12,7 +12,7 @@ from torch.optim import SGD, Adam, lr_scheduler, swa_utils
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lrsched_kit import BASICS, FAMILIES, SCHEDULES, Param, get_schedule, trace_lr, trace_momentum
-from lrsched_kit.schedules import check_number
+from lrsched_kit.words.errors import check_number
 
 FORMULAS = [name for name, row in SCHEDULES.items() if row.closed_form is not None]
 

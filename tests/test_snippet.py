@@ -25,7 +25,7 @@ from lrsched_kit import (
     trace_lr,
     train,
 )
-from lrsched_kit.snippet import training_script
+from lrsched_kit.training.script import training_script
 
 TOY = toy_regression()  # 32 rows
 BATCH = 8

@@ -1,6 +1,6 @@
 import pytest
 
-from lrsched_kit.stats import t_quantile
+from lrsched_kit.training.stats import t_quantile
 
 # Abramowitz and Stegun, table 26.10: degrees of freedom -> t of A = 0.9, 0.95, 0.99, 0.999.
 PRINTED = {

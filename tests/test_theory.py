@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lrsched_kit import NoisyQuadratic, noise_floor, plot_expected, trace_lr
-from lrsched_kit.stats import mean_and_error
+from lrsched_kit.training.stats import mean_and_error
 
 # Three coordinates, noise in proportion to the curvature, far away at the start.
 VALLEY = NoisyQuadratic(curvature=(1, 0.1, 0.01), noise=(1, 0.1, 0.01), start=10)

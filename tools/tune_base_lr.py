@@ -18,12 +18,13 @@ import time
 
 import numpy as np
 
-from lrsched_kit.advice import get_advice
-from lrsched_kit.fleet import Run, train_many
-from lrsched_kit.models import MODELS
-from lrsched_kit.optimizers import RULES
-from lrsched_kit.schedules import get_schedule
-from lrsched_kit.training import History
+from lrsched_kit.schedules.catalogue import get_schedule
+from lrsched_kit.tasks.advice import get_advice
+from lrsched_kit.tasks.models import MODELS
+from lrsched_kit.tasks.optimizers import RULES
+from lrsched_kit.training.fleet import train_many
+from lrsched_kit.training.loop import History
+from lrsched_kit.training.runs import Run
 
 SCHEDULES = ("Constant", "StepLR", "ExponentialLR", "CosineAnnealingLR", "ReduceLROnPlateau")
 # Lowest and highest power of ten. Adam's steps are about as long as its rate, whatever the slope.

@@ -14,14 +14,16 @@ import torch
 from matplotlib.axes import Axes
 from torch import nn
 
-from ..data import Dataset, check_metric, load_digits
-from ..models import MLP
-from ..optimizers import Maker, Unless
-from ..plotting import plot_finals
-from ..schedules import BASICS, Schedule, check_number, get_schedule, nearest
-from ..stats import Paired, mean_and_error, paired, with_error
-from ..style import Style, style_of
-from ..training import History
+from ..plotting.figures import plot_finals
+from ..plotting.style import Style, style_of
+from ..schedules.catalogue import BASICS, get_schedule
+from ..schedules.spec import Schedule
+from ..tasks.data import Dataset, check_metric, load_digits
+from ..tasks.models import MLP
+from ..tasks.optimizers import Maker, Unless
+from ..training.loop import History
+from ..training.stats import Paired, mean_and_error, paired, with_error
+from ..words.errors import check_number, nearest
 from .slices import Job, complete, make_run, one_optimizer, train_parts
 
 BASELINE = "Constant"

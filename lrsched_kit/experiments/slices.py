@@ -16,11 +16,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..data import Dataset
-from ..fleet import Fleet, Run
-from ..optimizers import Maker, check_maker
-from ..schedules import Schedule, get_schedule
-from ..training import History
+from ..schedules.catalogue import get_schedule
+from ..schedules.spec import Schedule
+from ..tasks.data import Dataset
+from ..tasks.optimizers import Maker, check_maker
+from ..training.fleet import Fleet
+from ..training.loop import History
+from ..training.runs import Run
 
 # Larger slices are hardly faster; several processes want more of them to share.
 _RUNS_HERE, _RUNS_THERE = 128, 32

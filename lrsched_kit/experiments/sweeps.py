@@ -14,14 +14,17 @@ import torch
 from matplotlib.axes import Axes
 from torch import nn
 
-from ..data import Dataset, check_metric, load_digits
-from ..fleet import Run
-from ..heatmap import plot_heat_map
-from ..models import MLP
-from ..optimizers import Maker, Unless
-from ..schedules import Param, Schedule, check_number, get_schedule, nearest
-from ..stats import mean_and_error
-from ..training import History
+from ..plotting.heatmap import plot_heat_map
+from ..schedules.catalogue import get_schedule
+from ..schedules.params import Param
+from ..schedules.spec import Schedule
+from ..tasks.data import Dataset, check_metric, load_digits
+from ..tasks.models import MLP
+from ..tasks.optimizers import Maker, Unless
+from ..training.loop import History
+from ..training.runs import Run
+from ..training.stats import mean_and_error
+from ..words.errors import check_number, nearest
 from .slices import Job, complete, make_run, one_optimizer, train_parts
 
 Cell = tuple[int, int]  # places in the two lists of values

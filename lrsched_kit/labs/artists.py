@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..curves import blank_name, distinct_rates, name_group, places_for_names, stairs
-from ..stats import mean_and_error
-from ..style import Style
-from ..training import History
+from ..plotting.curves import blank_name, distinct_rates, name_group, places_for_names, stairs
+from ..plotting.style import Style
+from ..training.loop import History
+from ..training.stats import mean_and_error
 
 FINE = (0, (1, 1.65))
 _PATTERNS = {

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from ..ticks import short_number
-from ..words import WORDS
-from .picture import LabPicture
+from ..plotting.ticks import short_number
+from ..words import say
+from .panels import LabPicture
 
 MAX_PHASES = 5
 _JUMP = "#d55e00"  # vermilion: no other line of this picture has it
@@ -61,7 +61,7 @@ class ComposerPicture(LabPicture):
         ):
             leap.set_data([epoch, epoch], [before, after])
             place = epoch / epochs
-            size.set_text(WORDS["jump"].format(size=_signed(after - before)))
+            size.set_text(say("jump", size=_signed(after - before)))
             size.xy = epoch, max(before, after)
             size.set_ha("left" if place < _MARGIN else "right" if place > 1 - _MARGIN else "center")
             leap.set_visible(True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..live import Cancel
-from ..phases import Jump, Phase, boundaries, find_jumps
-from ..schedules import Schedule
-from ..sequences import compose
-from ..style import short_number
-from ..words import WORDS
+from ..plotting.ticks import short_number
+from ..schedules.phases import Jump, Phase, boundaries, find_jumps
+from ..schedules.sequences import compose
+from ..schedules.spec import Schedule
+from ..words import say
 from .composer_picture import ComposerPicture
+from .live import Cancel
 from .schedule_work import LabRequest, LabResult, LabWork, Setting
 
 
@@ -62,14 +62,15 @@ class ComposerWork(LabWork):
 
     def _phase_lines(self, result: LabResult) -> list[str]:
         phases, epochs = result.setting.phases, result.setting.epochs
-        names = [f"{WORDS[f'kind_{phase.kind}']} {phase.length}" for phase in phases]
+        names = [f"{say(f'kind_{phase.kind}')} {phase.length}" for phase in phases]
         total = sum(phase.length for phase in phases)
         facts = {"phases": ", ".join(names), "sum": total, "epochs": epochs}
-        lines = [WORDS["phases_line"].format(**facts)]
+        lines = [say("phases_line", **facts)]
         if total < epochs:
-            lines.append(WORDS["goes_on_line"].format(left=epochs - total))
+            lines.append(say("goes_on_line", left=epochs - total))
         jumps = [
-            WORDS["jump_line"].format(
+            say(
+                "jump_line",
                 epoch=f"{jump.step * epochs / result.planned.shape[1]:g}",
                 before=_rate(jump.before),
                 after=_rate(jump.after),
@@ -77,7 +78,7 @@ class ComposerWork(LabWork):
             for jump in self._jumps(result)
         ]
         none = "no_jump_line" if len(phases) > 1 else "one_phase_line"
-        return [*lines, *(jumps or [WORDS[none]])]
+        return [*lines, *(jumps or [say(none)])]
 
 
 def _rate(rate: float) -> str:

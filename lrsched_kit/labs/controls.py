@@ -11,9 +11,9 @@ from typing import Any
 import ipywidgets as widgets
 from traitlets import CUnicode, validate
 
-from ..live import WIDTH
-from ..params import Choice, Knob, Steps
-from ..words import WORDS
+from ..schedules.params import Choice, Knob, Steps
+from ..words import say
+from .live import WIDTH
 
 _TOGGLES = ("log", "code")
 DIGITS = 3  # read-outs show so many significant digits, and labs train with just those
@@ -113,8 +113,8 @@ def make_menu(name: str, options: Iterable[str], value: str) -> widgets.Dropdown
     return widgets.Dropdown(
         options=options,
         value=value,
-        description=WORDS[name],
-        tooltip=WORDS[f"{name}_help"],
+        description=say(name),
+        tooltip=say(f"{name}_help"),
         disabled=len(options) < 2,
         style={"description_width": "initial"},
         layout=widgets.Layout(width="auto", margin="2px 14px 2px 2px"),
@@ -125,10 +125,10 @@ def make_buttons(names: Sequence[str], save_folder: str = "") -> dict[str, widge
     """Make buttons with words and tooltips; "log" and "code" stay down when clicked."""
     made: dict[str, widgets.Widget] = {}
     for name in names:
-        help_text = WORDS[f"{name}_help"].format(folder=save_folder)
+        help_text = say(f"{name}_help", folder=save_folder)
         kind, width = (widgets.ToggleButton, 106) if name in _TOGGLES else (widgets.Button, 62)
         layout = widgets.Layout(width=f"{width}px")
-        made[name] = kind(description=WORDS[name], tooltip=help_text, layout=layout)
+        made[name] = kind(description=say(name), tooltip=help_text, layout=layout)
     return made
 
 

@@ -10,13 +10,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..live import LiveFigure
-from ..style import Style, dress, kit_look, set_loss_scale, style_of
-from ..theory import Expected
-from ..ticks import nice_ceiling
-from ..words import WORDS
+from ..experiments.quadratic import Expected
+from ..plotting.style import Style, dress, kit_look, set_loss_scale, style_of
+from ..plotting.ticks import nice_ceiling
+from ..words import say
 from .artists import FINE, Legends, set_line
-from .core import Picture
+from .base import Picture
+from .live import LiveFigure
 
 LEVELS = 0.05 * 3.0 ** np.arange(6)  # the lines of equal loss
 CIRCLE = np.linspace(0, 2 * np.pi, 121)
@@ -57,10 +57,8 @@ class QuadraticPicture(Picture):
             columnspacing=1.4,
         )
         self._map_ax, self._loss_ax = figure.subplots(1, 2)
-        dress(self._map_ax, x=WORDS["flat"], y=WORDS["steep"], title=WORDS["map_title"])
-        dress(
-            self._loss_ax, x=WORDS["step"], y=WORDS["expected_loss"], title=WORDS["expected_title"]
-        )
+        dress(self._map_ax, x=say("flat"), y=say("steep"), title=say("map_title"))
+        dress(self._loss_ax, x=say("step"), y=say("expected_loss"), title=say("expected_title"))
         self._map_ax.set(xlim=(-2.4, 4.4), ylim=(-2.4, 3.0))
         self._map_ax.grid(visible=False)
         self._map_ax.plot(0, 0, "+", color="black", ms=9)
@@ -91,7 +89,7 @@ class QuadraticPicture(Picture):
         self._loss_ax.set_xlim(0, longest)
         set_loss_scale(self._loss_ax, *frame[1])
         entries = [(label, style_of(label), 2.4) for label in walks]
-        self._legends.show([*entries, (WORDS["floor_label"], Style("#555555", FINE), 1.2)])
+        self._legends.show([*entries, (say("floor_label"), Style("#555555", FINE), 1.2)])
         return True
 
 

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..live import LiveFigure
-from ..range_plot import PICK_STYLES, RangeArtists
-from ..range_test import RangeTest
-from ..stats import mean_and_error
-from ..style import dress, kit_look, set_loss_scale
-from ..ticks import nice_ceiling, nice_floor
-from ..training import History
-from ..words import WORDS
-from .core import Picture
+from ..experiments.range_test import RangeTest
+from ..plotting.range_test import PICK_STYLES, RangeArtists
+from ..plotting.style import dress, kit_look, set_loss_scale
+from ..plotting.ticks import nice_ceiling, nice_floor
+from ..training.loop import History
+from ..training.stats import mean_and_error
+from ..words import say
+from .base import Picture
+from .live import LiveFigure
 
 
 class RangePicture(Picture):
@@ -27,7 +27,7 @@ class RangePicture(Picture):
         figure.subplots_adjust(left=0.075, right=0.98, top=0.92, bottom=0.145, wspace=0.22)
         self._test_ax, self._ax = figure.subplots(1, 2)
         self._range = RangeArtists(self._test_ax, "")
-        dress(self._ax, x=WORDS["epoch"], y="", title=WORDS["trained_title"])
+        dress(self._ax, x=say("epoch"), y="", title=say("trained_title"))
         self._ax.set_xlim(0, epochs)
         self._epochs = np.arange(1, epochs + 1)
         self._curves = {}
@@ -38,7 +38,7 @@ class RangePicture(Picture):
                 [],
                 **style._asdict(),
                 lw=2.2,
-                label=WORDS[f"pick_{name}"],
+                label=say(f"pick_{name}"),
                 marker="",
                 mec=style.color,
             )

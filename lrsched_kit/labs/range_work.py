@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..fleet import Run
-from ..live import Cancel
-from ..optimizers import build_optimizer
-from ..range_test import RangeTest, run_range_test
-from ..schedules import get_schedule
-from ..style import short_number
-from ..training import History
-from ..words import WORDS
-from .core import Work
+from ..experiments.range_test import RangeTest, run_range_test
+from ..plotting.ticks import short_number
+from ..schedules.catalogue import get_schedule
+from ..tasks.optimizers import build_optimizer
+from ..training.loop import History
+from ..training.runs import Run
+from ..words import say
+from .base import Work
+from .live import Cancel
 from .range_picture import RangePicture
 from .schedule_work import FRAME_SECONDS
 from .subjects import Subject
@@ -139,23 +139,23 @@ class RangeWork(Work[RangeRequest]):
     ) -> list[str]:
         if stopped:
             epoch = max((run.finished for runs in histories.values() for run in runs), default=0)
-            return [WORDS["stopped"].format(epoch=epoch, epochs=self._epochs)]
+            return [say("stopped", epoch=epoch, epochs=self._epochs)]
         if not histories:
             return []
-        how = WORDS["trained_line"].format(schedule=request.schedule, epochs=self._epochs)
-        return [how, *loss_lines({WORDS[f"pick_{name}"]: runs for name, runs in histories.items()})]
+        how = say("trained_line", schedule=request.schedule, epochs=self._epochs)
+        return [how, *loss_lines({say(f"pick_{name}"): runs for name, runs in histories.items()})]
 
 
 def _test_lines(test: RangeTest) -> list[str]:
-    picks = ", ".join(f"{WORDS[f'pick_{name}']} {_rate(rate)}" for name, rate in test.picks.items())
-    lines = [WORDS["picks_line"].format(picks=picks)]
+    picks = ", ".join(f"{say(f'pick_{name}')} {_rate(rate)}" for name, rate in test.picks.items())
+    lines = [say("picks_line", picks=picks)]
     if test.cut_at is not None:
         rate, steps = _rate(test.rates[test.cut_at]), len(test.rates)
-        lines.append(WORDS["cut_line"].format(rate=rate, step=test.cut_at + 1, steps=steps))
+        lines.append(say("cut_line", rate=rate, step=test.cut_at + 1, steps=steps))
     elif test.made == len(test.rates):
-        lines.append(WORDS["uncut_line"])
+        lines.append(say("uncut_line"))
     return lines
 
 
 def _rate(rate: float) -> str:
-    return short_number(float(f"{rate:.2g}")) if np.isfinite(rate) else WORDS["no_pick"]
+    return short_number(float(f"{rate:.2g}")) if np.isfinite(rate) else say("no_pick")

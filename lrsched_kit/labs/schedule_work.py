@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from ..live import Cancel
-from ..schedules import Schedule, trace_groups, trace_momentum
-from ..style import OTHER_STYLES, style_of
-from ..training import History
-from ..words import WORDS
-from .core import Work
-from .picture import MAX_CURVES, Curve, LabPicture, Scene
+from ..plotting.style import OTHER_STYLES, style_of
+from ..schedules.spec import Schedule
+from ..schedules.trace import trace_groups, trace_momentum
+from ..training.loop import History
+from ..words import say
+from .artists import Curve
+from .base import Work
+from .live import Cancel
+from .panels import MAX_CURVES, LabPicture, Scene
 from .subjects import Subject
 from .verdict import Follow, group_lines, loss_lines, momentum_line, rate_line
 
@@ -76,7 +78,7 @@ class LabWork(Work[LabRequest]):
         follow: Follow = Follow(),  # noqa: B008  # it never changes
     ) -> None:
         by_metric = schedule.metric_driven
-        title = WORDS["rate_title_by_metric" if by_metric else "rate_title"]
+        title = say("rate_title_by_metric" if by_metric else "rate_title")
         super().__init__(self.make_picture(title))
         self._schedule, self._subjects, self._start = schedule, subjects, start
         self.follow = follow
@@ -94,7 +96,7 @@ class LabWork(Work[LabRequest]):
                 planned = self.plan(request.setting)
             except ValueError as error:  # values that do not go together: no error of the lab's
                 self.set_running(False)  # what was running has been given up
-                self.say([WORDS["refused"].format(error=error)])
+                self.say([say("refused", error=error)])
                 return
             self._shown = None
             shown = self._train(request, planned, cancel)
@@ -154,7 +156,7 @@ class LabWork(Work[LabRequest]):
         self._momentum = self._momentum_lines(setting)
         time.sleep(HEAD_START)
         self.set_running(True)
-        self._say(result, [WORDS["training"].format(epoch=0, epochs=setting.epochs)])
+        self._say(result, [say("training", epoch=0, epochs=setting.epochs)])
         last_frame = time.monotonic()
 
         rounds = subject.rounds(setting.optimizer) if labels else []
@@ -179,7 +181,7 @@ class LabWork(Work[LabRequest]):
                 self._draw(request, now)
                 key = "training" if len(rounds) == 1 else "training_seed"
                 facts = {"seed": number + 1, "seeds": len(rounds), "epochs": setting.epochs}
-                self._say(now, [WORDS[key].format(epoch=epoch + 1, **facts)])
+                self._say(now, [say(key, epoch=epoch + 1, **facts)])
                 self.progress.value = (number + (epoch + 1) / setting.epochs) / len(rounds)
 
             options = subject.run(setting.optimizer, setting.base_lr)
@@ -214,7 +216,7 @@ class LabWork(Work[LabRequest]):
         if shown is self.result:
             return loss_lines(shown.histories, self.follow)
         epoch = max(run.finished for run in shown.histories[self._name])
-        return [WORDS["stopped"].format(epoch=epoch, epochs=shown.setting.epochs)]
+        return [say("stopped", epoch=epoch, epochs=shown.setting.epochs)]
 
     def _check_applied(self, result: LabResult) -> None:
         """Planned and applied rates must be the same numbers: that is the kit's first promise."""
@@ -256,7 +258,7 @@ class LabWork(Work[LabRequest]):
         for number, pin in enumerate(request.pins):
             if self._subjects[pin.setting.model].loss_label != loss_label:
                 continue  # another kind of loss has no place on this axis
-            label = WORDS["pin_label"].format(number=number + 1, settings=self._differences(pin))
+            label = say("pin_label", number=number + 1, settings=self._differences(pin))
             curves.append(
                 Curve(label, OTHER_STYLES[number], None, pin.histories[self._name], thin=True)
             )
@@ -283,12 +285,12 @@ class LabWork(Work[LabRequest]):
             _in_words(key, value) for key, value in values.items() if value != self._start[key]
         ]
         more = "…" if len(changed) > 2 else ""  # the legend has room for two
-        return ", ".join(changed[:2]) + more or WORDS["as_started"]
+        return ", ".join(changed[:2]) + more or say("as_started")
 
 
 def _in_words(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value  # of a menu, which says what it is
     if isinstance(value, tuple):
-        value = ", ".join(map(str, value)) or WORDS["no_pick"]
+        value = ", ".join(map(str, value)) or say("no_pick")
     return f"{name} {value if isinstance(value, str) else format(value, 'g')}"

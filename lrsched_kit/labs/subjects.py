@@ -12,15 +12,24 @@ from typing import Any
 import ipywidgets as widgets
 from torch import nn
 
-from ..advice import ADVICE, suggest_base_lr
-from ..data import Dataset
-from ..fleet import Fleet, Run
-from ..models import MODELS, seeded
-from ..optimizers import RULES, Maker, Unless, build_optimizer, check_maker, get_rule, momentum_of
-from ..schedules import check_number
-from ..words import WORDS
+from ..tasks.advice import ADVICE, suggest_base_lr
+from ..tasks.data import Dataset
+from ..tasks.models import MODELS, seeded
+from ..tasks.optimizers import (
+    RULES,
+    Maker,
+    Unless,
+    build_optimizer,
+    check_maker,
+    get_rule,
+    momentum_of,
+)
+from ..training.fleet import Fleet
+from ..training.runs import Run
+from ..words import say
+from ..words.errors import check_number
+from .base import Lab, Request, Work
 from .controls import button_row, make_menu, move_to, slider_grid
-from .core import Lab, Request, Work
 
 SEEDS_ALONE = 3  # of a model that trains run by run, unless a reader asks for more
 SEEDS = 10  # models are made for so many at least: a range test's slider offers them
@@ -66,7 +75,7 @@ class Subject:
     def alone_lines(self, name: str) -> list[str]:
         """Say on how many seeds its runs train one by one, and why, where they do."""
         reason = self.alone(name)
-        return [WORDS["alone_line"].format(seeds=self.seeds, reason=reason)] if reason else []
+        return [say("alone_line", seeds=self.seeds, reason=reason)] if reason else []
 
     def rates(self, name: str, base_lr: float) -> tuple[float, ...]:
         """Return the base rate of each parameter group."""
@@ -92,8 +101,8 @@ class Subject:
     def loss_label(self) -> str:
         """What the loss axis is called."""
         if not self.data.has_plain_loss:
-            return WORDS["own_loss"]
-        return WORDS["cross_entropy" if self.data.is_classification else "squared_error"]
+            return say("own_loss")
+        return say("cross_entropy" if self.data.is_classification else "squared_error")
 
 
 def make_subjects(
@@ -127,7 +136,7 @@ def make_subjects(
     if name is None or data is not None or make_optimizer is not None:
         own = getattr(make_model, "__name__", "")
         data = ADVICE[name or "MLP"].make_data() if data is None else data
-        label = own if own.isidentifier() else WORDS["own_model"]
+        label = own if own.isidentifier() else say("own_model")
         batch_size = batch_size or ADVICE[name or "MLP"].batch_size
         subject = Subject(make_model, data, batch_size, count, make_optimizer)
         if seeds is None and subject.alone("momentum"):
@@ -166,7 +175,7 @@ def make_pickers(subjects: Mapping[str, Subject], optimizer: str) -> dict[str, w
     options = list(RULES)
     if (own := next(iter(subjects.values())).make_optimizer) is not None:
         name = getattr(own, "__name__", "")
-        options = [optimizer] = [name if name.isidentifier() else WORDS["own_optimizer"]]
+        options = [optimizer] = [name if name.isidentifier() else say("own_optimizer")]
     return {
         "model": make_menu("model", subjects, next(iter(subjects))),
         "optimizer": make_menu("optimizer", options, optimizer),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from ..experiments import Sweep
-from ..heatmap import HeatMap
-from ..live import LiveFigure
-from ..style import kit_look
-from ..words import WORDS
-from .core import Picture
-from .picture import Panels, Scene
+from ..experiments.sweeps import Sweep
+from ..plotting.heatmap import HeatMap
+from ..plotting.style import kit_look
+from ..words import say
+from .base import Picture
+from .live import LiveFigure
+from .panels import Panels, Scene
 
 
 class SweepPicture(Picture):
@@ -32,10 +32,10 @@ class SweepPicture(Picture):
         map_ax = figure.add_subplot(columns[0])
         rate_ax, loss_ax = (figure.add_subplot(right[row]) for row in range(2))
         self._map = HeatMap(map_ax, sweep.grid, higher=higher)
-        best = WORDS["best_higher" if higher else "best"]
-        lines = label or WORDS["mean_final_loss"], f"{best}; {WORDS['marked']}"
+        best = say("best_higher" if higher else "best")
+        lines = label or say("mean_final_loss"), f"{best}; {say('marked')}"
         map_ax.set_title("\n".join(lines), fontsize="medium", loc="left")
-        titles = (WORDS["rate_applied"], WORDS["loss_title"])
+        titles = (say("rate_applied"), say("loss_title"))
         self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.62, 0.905), ticks=6)
         for ax in (rate_ax, loss_ax):
             ax.yaxis.set_label_coords(-0.2, 0.5)

@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..experiments import Sweep
-from ..experiments.sweeps import Cell, cell_runs
-from ..fleet import Run
-from ..live import Cancel
-from ..schedules import Schedule, trace_groups
-from ..stats import paired, t_quantile, with_error
-from ..style import style_of
-from ..training import History
-from ..words import WORDS
-from .core import Work
-from .picture import Curve, Scene
+from ..experiments.sweeps import Cell, Sweep, cell_runs
+from ..plotting.style import style_of
+from ..schedules.spec import Schedule
+from ..schedules.trace import trace_groups
+from ..training.loop import History
+from ..training.runs import Run
+from ..training.stats import paired, t_quantile, with_error
+from ..words import say
+from .artists import Curve
+from .base import Work
+from .live import Cancel
+from .panels import Scene
 from .schedule_work import HEAD_START
 from .subjects import Subject
 from .sweep_picture import SweepPicture
@@ -206,21 +207,21 @@ class SweepWork(Work[SweepRequest]):
         sweep, cell = self.sweep, request.cell
         lines = []
         if cell in sweep.histories:
-            lines.append(WORDS["cell_line"].format(cell=self._cell_words(cell)))
+            lines.append(say("cell_line", cell=self._cell_words(cell)))
         elif why := self._refusal(request.setting, cell):
-            lines.append(WORDS["refused"].format(error=why))
+            lines.append(say("refused", error=why))
         if sweep.best_cell is not None:
             lines.append(self._best_line())
         if left := len(self._todo(request)):
             done = len(sweep.histories)
-            lines.append(WORDS["cells_so_far"].format(done=done, cells=done + left))
+            lines.append(say("cells_so_far", done=done, cells=done + left))
         lines += self._subjects[request.setting.model].alone_lines(request.setting.optimizer)
         self.say(lines)
 
     def _cell_words(self, cell: Cell) -> str:
         setting = ", ".join(f"{k} {v:.3g}" for k, v in self.sweep.setting(cell).items())
         mean, error = self.sweep.mean[cell], self.sweep.error[cell]
-        loss = with_error(mean, error) if np.isfinite(mean) else WORDS["cell_diverged"]
+        loss = with_error(mean, error) if np.isfinite(mean) else say("cell_diverged")
         return f"{setting}: {loss}"
 
     def _best_line(self) -> str:
@@ -228,7 +229,7 @@ class SweepWork(Work[SweepRequest]):
         sweep = self.sweep
         best = sweep.best_cell
         key = "highest_line" if sweep.higher else "best_line"
-        line = WORDS[key].format(cell=self._cell_words(best), cells=sweep.finished.sum())
+        line = say(key, cell=self._cell_words(best), cells=sweep.finished.sum())
         if sweep.seeds > 1:
             finals = sweep.finals
             others = [cell for cell in sweep.histories if cell != best]
@@ -238,5 +239,5 @@ class SweepWork(Work[SweepRequest]):
             gaps = [paired(finals[best], finals[cell], higher=sweep.higher) for cell in whole]
             close = sum(gap.gap <= far * gap.error for gap in gaps)
             facts = {"close": close, "others": len(others), "seeds": sweep.seeds}
-            line += " " + WORDS["luck_line"].format(**facts)
+            line += " " + say("luck_line", **facts)
         return line

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..stats import mean_and_error, paired, with_error
-from ..training import History
-from ..words import WORDS
+from ..training.loop import History
+from ..training.stats import mean_and_error, paired, with_error
+from ..words import say
 
 
 def rate_line(label: str, rates: np.ndarray, epochs: int, *, metric_driven: bool) -> str:
@@ -19,9 +19,7 @@ def rate_line(label: str, rates: np.ndarray, epochs: int, *, metric_driven: bool
     used = rates[np.isfinite(rates)]
     if not metric_driven and np.ptp(used) == 0:
         key = "flat_line"
-    return WORDS[key].format(
-        label=label, first=f"{used[0]:.4g}", last=f"{used[-1]:.4g}", epochs=epochs
-    )
+    return say(key, label=label, first=f"{used[0]:.4g}", last=f"{used[-1]:.4g}", epochs=epochs)
 
 
 def momentum_line(momentum: np.ndarray) -> str:
@@ -36,7 +34,7 @@ def momentum_line(momentum: np.ndarray) -> str:
     path = [f"{value:.3g}" for value in momentum[[0, *turns, -1]]]
     if len(path) > 4:
         path[3:-1] = ["…"]
-    return WORDS["momentum_line"].format(path=" → ".join(path))
+    return say("momentum_line", path=" → ".join(path))
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def group_lines(rates: np.ndarray) -> list[str]:
     for number, row in enumerate(rates[1:], start=2):
         used = row[np.isfinite(row)]
         facts = {"first": f"{used[0]:.4g}", "last": f"{used[-1]:.4g}"}
-        lines.append(WORDS["group_line"].format(number=number, **facts))
+        lines.append(say("group_line", number=number, **facts))
     return lines
 
 
@@ -85,15 +83,15 @@ def loss_lines(histories: Mapping[str, Sequence[History]], follow: Follow = Foll
     seeds = max((len(runs) for runs in histories.values()), default=0)
     if losses := _means(histories, "loss"):
         key = "loss_line" if seeds > 1 else "loss_line_one"
-        lines.append(WORDS[key].format(seeds=seeds, losses=losses))
+        lines.append(say(key, seeds=seeds, losses=losses))
     if follow.metric != "loss" and (values := _means(histories, follow.metric)):
         facts = {"metric": follow.metric, "seeds": seeds, "values": values}
-        lines.append(WORDS["metric_line"].format(**facts))
+        lines.append(say("metric_line", **facts))
     for label, runs in histories.items():
         lost = [run.diverged_at for run in runs if run.diverged_at is not None]
         if lost:
             facts = {"epoch": min(lost) + 1, "lost": len(lost), "seeds": len(runs)}
-            lines.append(WORDS["diverged"].format(label=label, **facts))
+            lines.append(say("diverged", label=label, **facts))
     if list(histories)[1:] == ["Constant"]:
         lines += _verdict(*histories.items(), follow)
     return lines
@@ -107,7 +105,7 @@ def _means(histories: Mapping[str, Sequence[History]], metric: str) -> str:
         if len(kept := final[np.isfinite(final)]):
             text = f"{label} {with_error(*map(float, mean_and_error(kept)))}"
             if len(kept) < len(runs):
-                text = WORDS["survivors"].format(loss=text, kept=len(kept), seeds=len(runs))
+                text = say("survivors", loss=text, kept=len(kept), seeds=len(runs))
             texts.append(text)
     return ", ".join(texts)
 
@@ -124,7 +122,7 @@ def _verdict(
     if follow.metric != "loss" and key != "same":
         key = f"{key}_{follow.better}"
     facts = {"wins": result.wins, "seeds": result.seeds, "gap": gap, "metric": follow.metric}
-    return [WORDS[key].format(label=first[0], **facts)]
+    return [say(key, label=first[0], **facts)]
 
 
 def _finals(runs: Sequence[History], metric: str) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.optim import SGD, lr_scheduler
 
-from ..params import Choice, Param
+from ..schedules.params import Choice, Param
 from .exhibit import PAGE, Exhibit
 
 

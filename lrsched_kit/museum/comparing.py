@@ -8,7 +8,7 @@ from math import cos, pi
 import torch
 from torch.optim import SGD, lr_scheduler
 
-from ..params import Param
+from ..schedules.params import Param
 from .exhibit import Exhibit
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.optim import SGD, lr_scheduler
 
-from ..params import Param
+from ..schedules.params import Param
 from .exhibit import PAGE, Exhibit
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..params import Choice, Param, nearest
-from ..words import WORDS
+from ..schedules.params import Choice, Param
+from ..words import say
+from ..words.errors import nearest
 
 HEADER = """\
 from collections.abc import Callable, Iterator
@@ -92,20 +93,25 @@ class Showing:
     def verdict(self) -> str:
         """Where applied and meant part, in a sentence."""
         wrong, steps = self.wrong_steps, len(self.meant)
-        units = WORDS[f"{self.unit}_plural"]
+        units = say(f"{self.unit}_plural")
         if len(wrong) == 0:
-            return WORDS["exhibit_agrees"].format(steps=steps, units=units)
-        return WORDS["exhibit_differs"].format(
-            count=len(wrong), steps=steps, units=units, unit=WORDS[self.unit], first=wrong[0]
+            return say("exhibit_agrees", steps=steps, units=units)
+        return say(
+            "exhibit_differs",
+            count=len(wrong),
+            steps=steps,
+            units=units,
+            unit=say(self.unit),
+            first=wrong[0],
         )
 
     @property
     def lines(self) -> list[str]:
         """The verdict, and what torch had to say."""
-        said = [WORDS["torch_warns"].format(message=_first_words(text)) for text in self.warnings]
+        said = [say("torch_warns", message=_first_words(text)) for text in self.warnings]
         if self.error is not None:
             kind = type(self.error).__name__
-            said.append(WORDS["torch_raises"].format(kind=kind, message=self.error))
+            said.append(say("torch_raises", kind=kind, message=self.error))
         return [self.verdict, *said]
 
 

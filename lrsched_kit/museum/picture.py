@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from ..curves import stairs
-from ..plotting import drawn_by_kit, new_axes
-from ..style import MOST_BETWEEN, dress, set_rate_scale
-from ..ticks import nice_ceiling
-from ..words import WORDS
+from ..plotting.curves import stairs
+from ..plotting.figures import drawn_by_kit, new_axes
+from ..plotting.style import MOST_BETWEEN, dress, set_rate_scale
+from ..plotting.ticks import nice_ceiling
+from ..words import say
 from .exhibit import Exhibit, Showing
 
 MEANT, WRONG, RIGHT = "#9fc3e3", "#c1440e", "#00694b"
@@ -35,7 +35,7 @@ class ExhibitAxes:
         self.artists = (*self._meant, *self._applied, self._end)
         self._legend = ax.legend(
             handles=[Line2D([], [], color=MEANT, lw=6), Line2D([], [], color=WRONG, lw=2)],
-            labels=[WORDS["meant"], WORDS["applied_False"]],
+            labels=[say("meant"), say("applied_False")],
             loc="lower left",
             bbox_to_anchor=(-0.01, 0.98),
             ncols=2,
@@ -64,12 +64,12 @@ class ExhibitAxes:
         if frame == self._frame:
             return False
         self._frame = frame
-        self._ax.xaxis.label.set_text(WORDS[exhibit.unit])  # ax.set_xlabel would ask rcParams
+        self._ax.xaxis.label.set_text(say(exhibit.unit))  # ax.set_xlabel would ask rcParams
         self._ax.yaxis.label.set_text("\n".join(exhibit.curves))
         set_rate_scale(self._ax, log=exhibit.log)
         self._ax.set_ylim(*limits)
         self._ax.set_xlim(0, len(showing.meant))
-        self._legend.get_texts()[1].set_text(WORDS[f"applied_{mended}"])
+        self._legend.get_texts()[1].set_text(say(f"applied_{mended}"))
         self._legend.legend_handles[1].set_color(color)
         return True
 

@@ -8,7 +8,7 @@ from math import cos, pi
 import torch
 from torch.optim import SGD, lr_scheduler
 
-from ..params import Choice, Param
+from ..schedules.params import Choice, Param
 from .exhibit import PAGE, Exhibit
 
 

@@ -1,0 +1,218 @@
+"""What all labs have in common: controls, a worker, words under the picture, an orderly end."""
+
+from __future__ import annotations
+
+import base64
+import html
+import threading
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import ipywidgets as widgets
+
+from ..words import say
+from .cells import close_earlier_labs, in_front_end
+from .live import WIDTH, Cancel, LatestWorker, LiveFigure, in_words
+from .page import Page
+
+Request = TypeVar("Request")
+_PATIENCE = 2.0  # seconds that a lab may keep its cell from being done
+_END_WITHIN = 10.0  # seconds; what takes longer to stop closes its widgets by itself
+
+
+class Picture:
+    """What a lab draws on: a figure in a widget.
+
+    Attributes:
+        live: the figure; a subclass makes it.
+    """
+
+    live: LiveFigure
+
+    @property
+    def image(self) -> widgets.Image:
+        """The widget that shows the picture."""
+        return self.live.image
+
+    @property
+    def png(self) -> bytes:
+        """The newest crisp frame; empty before there is one."""
+        return self.live.crisp_png
+
+    def describe(self, text: str) -> None:
+        """Say in words what the picture shows."""
+        self.live.describe(text)
+
+
+class Work(ABC, Generic[Request]):
+    """What a lab does on its worker's thread, and the words and the progress that it shows.
+
+    Attributes:
+        picture: what it draws on. It never writes to a slider.
+        text, progress: the widgets below and beside it.
+        lines: the text under the picture.
+        traceback: of the error that the lines tell; empty if they tell none.
+        running: whether training goes on.
+        on_running: told when ``running`` changes.
+    """
+
+    def __init__(self, picture: Picture) -> None:
+        self.picture = picture
+        self.text = widgets.HTML(layout=widgets.Layout(min_height="4.5em", max_width=WIDTH))
+        self.progress = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="84px"))
+        self.lines: list[str] = []
+        self.traceback = ""
+        self._said: list[str] = []  # the lines without a note
+        self._writing = threading.RLock()  # a note comes on another thread
+        self.running = False
+        self.on_running: Callable[[bool], None] = lambda running: None
+
+    @abstractmethod
+    def __call__(self, request: Request, cancel: Cancel) -> None:
+        """Do what is asked; give up as soon as ``cancel()``."""
+
+    def say(self, lines: list[str]) -> None:
+        """Put the picture into words, under it and for readers who cannot see it."""
+        with self._writing:
+            self._said = lines
+            self._write(lines)
+        self.picture.describe(" ".join(lines))
+
+    def note(self, line: str) -> None:
+        """Add a line under the picture."""
+        with self._writing:
+            self._write([*self._said, line])
+
+    def show_error(self, error: BaseException) -> None:
+        """Show in words what went wrong, and folded up, where."""
+        self.set_running(False)
+        line = say("failed", error=in_words(error))
+        with self._writing:
+            self._write([line], "".join(traceback.format_exception(error)))
+
+    def set_running(self, running: bool, *, stopped: bool = False) -> None:
+        """Say that training begins or has ended, maybe because it was stopped."""
+        self.running = running
+        if running:
+            self.progress.value = 0.0
+        elif not stopped:
+            self.progress.value = 1.0
+        self.on_running(running)
+
+    def _write(self, lines: list[str], trace: str = "") -> None:
+        self.lines, self.traceback = lines, trace
+        text = "<br>".join(html.escape(line) for line in lines)
+        color = "#b00020" if trace else "inherit"
+        text = f"<div style='line-height: 1.5; color: {color}'>{text}</div>"
+        if trace:
+            text += f"<details><summary>{say('traceback')}</summary>"
+            text += f"<pre style='line-height: 1.35'>{html.escape(trace)}</pre></details>"
+        self.text.value = text
+
+
+class Lab(Page, Generic[Request]):
+    """Controls above, a live picture and its words below; all work is done on one thread.
+
+    Args:
+        work: trains and draws.
+        start: where the sliders start, by name.
+        controls: sliders by name, then buttons by name.
+        rows: the widgets from top to bottom.
+
+    Attributes:
+        controls: the sliders and buttons by name.
+    """
+
+    def __init__(
+        self,
+        work: Work[Request],
+        start: Mapping[str, Any],
+        controls: dict[str, widgets.Widget],
+        rows: Sequence[widgets.Widget],
+    ) -> None:
+        self.controls = controls
+        self._start = dict(start)
+        self._work = work
+        self._worker = LatestWorker(work, work.show_error)
+        work.on_running = self._set_running
+        super().__init__(rows)
+        for name in self._start:
+            self._listen(controls[name], self._on_move)
+        self._listen(controls["run"], self._on_run)
+        self._listen(controls["reset"], self._on_reset)
+        close_earlier_labs(self)
+
+    @abstractmethod
+    def _request(self, *, again: bool) -> Request:
+        """Return what the controls ask for now; ``again``: train even if nothing has changed."""
+
+    # ---- what a caller uses
+
+    @property
+    def summary(self) -> str:
+        """The lines under the picture."""
+        return "\n".join(self._work.lines)
+
+    @property
+    def traceback(self) -> str:
+        """Where what the summary tells of went wrong; empty if nothing did."""
+        return self._work.traceback
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until the newest request is drawn; False if ``timeout`` seconds were too few.
+
+        Raises:
+            Exception: whatever the newest request's training raised; a RuntimeError in place of
+                what would end the kernel, such as SystemExit.
+        """
+        return self._worker.wait(timeout)
+
+    def close(self) -> None:
+        """Stop training, end the thread and take the widgets off the page.
+
+        Where the thread hangs in a step of a reader's model, the widgets go when that ends.
+        """
+        if self.comm is not None:  # Widget.close() comes here a second time
+            progress = self._work.progress  # which not every lab shows
+            self._worker.close(lambda: self._close_widgets(progress), timeout=_END_WITHIN)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any] | None:
+        """Add a picture for those who read the notebook without running it.
+
+        In front of a reader a slow lab is shown as it works, and its picture is left out; where
+        notebooks are run by a program, the finished picture is waited for.
+        """
+        bundle = super()._repr_mimebundle_(**kwargs)
+        try:
+            self.wait(timeout=_PATIENCE if in_front_end() else 60)
+        except Exception:  # the lab itself shows it, and so does the next wait()
+            return bundle
+        if bundle is not None and self._work.picture.png:
+            bundle["image/png"] = base64.b64encode(self._work.picture.png).decode()
+        return bundle
+
+    # ---- callbacks, on whichever thread, one at a time: they only drop a request
+
+    def _submit(self, *, again: bool = False) -> None:
+        self._worker.submit(self._request(again=again))
+
+    def _on_move(self, _: object) -> None:
+        self._submit()
+
+    def _on_run(self, _: object) -> None:
+        if self._work.running:
+            self._worker.stop()
+        else:
+            self._submit(again=True)
+
+    def _on_reset(self, _: object) -> None:
+        for name, value in self._start.items():
+            self.controls[name].value = value
+        self._submit()
+
+    def _set_running(self, running: bool) -> None:
+        name = "stop" if running else "run"
+        self.controls["run"].description = say(name)
+        self.controls["run"].tooltip = say(f"{name}_help")

@@ -1,0 +1,215 @@
+"""The museum's lab: pick an exhibit, turn its knobs, run the wrong code or the right."""
+
+from __future__ import annotations
+
+import difflib
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets as widgets
+from matplotlib.figure import Figure
+
+from ..museum import EXHIBITS
+from ..museum.exhibit import HEADER, Exhibit, Showing
+from ..museum.halls import get_exhibit
+from ..museum.picture import ExhibitAxes
+from ..plotting.style import kit_look
+from ..words import say
+from .base import Lab, Picture, Work
+from .controls import button_row, make_slider, read, slider_grid
+from .live import WIDTH, Cancel, LiveFigure
+
+CHANGED = "background: #fbe3b5"  # a line of code that the other version has not
+PALE = "color: #767676"
+
+
+@dataclass(frozen=True)
+class ExhibitRequest:
+    """What the controls ask for."""
+
+    exhibit: Exhibit
+    knobs: Mapping[str, Any]
+    mended: bool
+
+
+class ExhibitPicture(Picture):
+    """Draws showings into one widget."""
+
+    @kit_look()
+    def __init__(self) -> None:
+        figure = Figure(figsize=(7.9, 2.9), dpi=120)
+        ax = figure.subplots()
+        figure.subplots_adjust(left=0.118, right=0.98, top=0.87, bottom=0.17)
+        ax.yaxis.set_label_coords(-0.075, 0.5)
+        self._axes = ExhibitAxes(ax)
+        self.live = LiveFigure(figure, self._axes.artists)
+
+    def show(self, request: ExhibitRequest, showing: Showing, *, crisp: bool = False) -> None:
+        """Draw what was applied over what was meant."""
+        changed = self._axes.show(request.exhibit, showing, mended=request.mended)
+        self.live.draw(background_changed=changed, crisp=crisp)
+
+
+class ExhibitWork(Work[ExhibitRequest]):
+    """Runs exhibits and draws them; one thread at a time.
+
+    Attributes:
+        showing: of the newest request.
+        code: the widget with the code that ran.
+    """
+
+    picture: ExhibitPicture
+
+    def __init__(self) -> None:
+        super().__init__(ExhibitPicture())
+        self.showing: Showing | None = None
+        self.code = widgets.HTML()
+
+    def __call__(self, request: ExhibitRequest, cancel: Cancel) -> None:
+        """Run the code asked for, draw what it applied over what was meant, say where they part."""
+        exhibit, mended = request.exhibit, request.mended
+        showing = exhibit.run(mended=mended, **request.knobs)
+        if cancel():
+            return
+        self.showing = showing
+        self.picture.show(request, showing)
+        self.code.value = _marked_code(exhibit, mended=mended)
+        self.say([*showing.lines, *([] if mended else [exhibit.why])])
+        if not cancel():
+            self.picture.show(request, showing, crisp=True)
+
+
+class ExhibitLab(Lab[ExhibitRequest]):
+    """The bug museum under sliders: each exhibit's wrong code, mended at the press of a button.
+
+    The picture shows the rate that was meant, pale, and over it the rate that the code really
+    applied. Below it stand a verdict, what torch warned about or raised, and the code that ran;
+    the lines that the other version has not are marked.
+
+    Args:
+        name: the exhibit to begin with, a key of `EXHIBITS`.
+        **knobs: where its knobs start; those left out take their defaults.
+
+    Attributes:
+        controls: "exhibit" (its name), "mended", "run" and "reset", and the knobs of the present
+            exhibit by name.
+
+    Raises:
+        ValueError: for an unknown exhibit or knob.
+
+    >>> lab = ExhibitLab("past_t_max", T_max=6)
+    >>> lab.wait()
+    True
+    >>> lab.showing.verdict
+    'Applied and meant differ at 5 of 12 epochs, first at epoch 7.'
+    >>> lab.close()
+    """
+
+    def __init__(self, name: str = "stale_optimizer", **knobs: object) -> None:
+        start = get_exhibit(name).complete(knobs)
+        fixed = {
+            "exhibit": widgets.Dropdown(
+                options=[(f"{n}. {EXHIBITS[key].title}", key) for n, key in enumerate(EXHIBITS, 1)],
+                value=name,
+                tooltip=say("exhibit_help"),
+                layout=widgets.Layout(width="480px"),
+            ),
+            "mended": widgets.ToggleButton(
+                description=say("mended"),
+                tooltip=say("mended_help"),
+                layout=widgets.Layout(width="106px"),
+            ),
+            "run": _button("run", say("run_exhibit_help")),
+            "reset": _button("reset", say("reset_exhibit_help")),
+        }
+        self._fixed = fixed
+        self._knobs: dict[str, dict[str, widgets.Widget]] = {}  # by exhibit, made when first shown
+        self._starts: dict[str, dict[str, Any]] = {name: start}
+        self._grid = slider_grid([])
+        self._work: ExhibitWork = ExhibitWork()
+        super().__init__(
+            self._work,
+            {"exhibit": name, "mended": False},
+            {**fixed},
+            [
+                button_row(list(fixed.values())),
+                self._grid,
+                self._work.picture.image,
+                self._work.text,
+                self._work.code,
+            ],
+        )
+        self._show_knobs(name)
+        self._submit()
+
+    # ---- what a caller uses
+
+    @property
+    def showing(self) -> Showing | None:
+        """What the newest run did; None before there is one."""
+        return self._work.showing
+
+    def __repr__(self) -> str:
+        return f"ExhibitLab({self._start['exhibit']})"
+
+    # ---- callbacks, on whichever thread, one at a time: they only drop a request
+
+    def _close_widgets(self, *others: widgets.Widget) -> None:
+        unseen = [knob for knobs in self._knobs.values() for knob in knobs.values()]
+        super()._close_widgets(*others, *unseen)
+
+    def _request(self, *, again: bool) -> ExhibitRequest:
+        name = self._name
+        starts, knobs = self._starts[name], self._knobs[name]
+        values = {
+            param.name: read(knobs[param.name], starts[param.name])
+            for param in EXHIBITS[name].params
+        }
+        return ExhibitRequest(EXHIBITS[name], values, self._fixed["mended"].value)
+
+    def _show_knobs(self, name: str) -> None:
+        """Put an exhibit's knobs on the page; they stand as they were left."""
+        if name not in self._knobs:
+            start = self._starts.setdefault(name, EXHIBITS[name].complete({}))
+            made = {p.name: make_slider(p, start[p.name]) for p in EXHIBITS[name].params}
+            for knob in made.values():
+                self._listen(knob, self._on_move)
+            self._knobs[name] = made
+        self._name = name  # the menu may have gone on already, on another thread
+        self._grid.children = list(self._knobs[name].values())
+        self.controls = {**self._knobs[name], **self._fixed}
+
+    def _on_move(self, change: Any) -> None:
+        if change["owner"] is self._fixed["exhibit"]:
+            self._show_knobs(self._fixed["exhibit"].value)
+        super()._on_move(change)
+
+    def _on_reset(self, _: object) -> None:
+        for key, value in self._starts[self._name].items():
+            self._knobs[self._name][key].value = value
+        self._fixed["mended"].value = False
+        self._submit()
+
+
+def _button(name: str, tooltip: str) -> widgets.Button:
+    return widgets.Button(
+        description=say(name), tooltip=tooltip, layout=widgets.Layout(width="62px")
+    )
+
+
+def _marked_code(exhibit: Exhibit, *, mended: bool) -> str:
+    """Return the code that runs as HTML, with the lines marked that the other version has not."""
+    wrong, right = (str(c).splitlines() for c in (exhibit.wrong_code, exhibit.right_code))
+    ours, theirs = (right, wrong) if mended else (wrong, right)
+    lines = [_span(HEADER, PALE), *map(html.escape, ours[:2])]  # name and docstring always differ
+    for line in difflib.ndiff(theirs[2:], ours[2:]):
+        if line[0] in " +":
+            lines.append(_span(line[2:], CHANGED if line[0] == "+" else ""))
+    style = f"line-height: 1.35; max-width: {WIDTH}; white-space: pre; overflow-x: auto"
+    return f"<pre style='{style}'>{'<br>'.join(lines)}</pre>"
+
+
+def _span(text: str, style: str) -> str:
+    return f"<span style='{style}'>{html.escape(text)}</span>"

@@ -1,0 +1,282 @@
+"""What makes a picture live: a worker thread for the newest request, and frames for widgets."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+import ipywidgets as widgets
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image as PillowImage
+from traitlets import Unicode
+
+from ..plotting.figures import palette_png, pixels_of
+
+Request = TypeVar("Request")
+WIDTH = "1100px"  # of a lab on a wide page
+
+
+class Cancel:
+    """Whether a request should be given up; each has one of its own, which never goes back to no.
+
+    Attributes:
+        stale: a newer request has come, or the worker is closed.
+        stopped: `LatestWorker.stop` was called while this request was the newest.
+
+    >>> cancel = Cancel()
+    >>> cancel()
+    False
+    >>> cancel.stopped = True
+    >>> cancel()
+    True
+    """
+
+    def __init__(self) -> None:
+        self.stale = False
+        self.stopped = False
+
+    def __call__(self) -> bool:
+        """Whether to give up, for either reason."""
+        return self.stale or self.stopped
+
+
+class LatestWorker(Generic[Request]):
+    """Works on the newest request only, on one thread that exists while there is work.
+
+    A request that arrives while an older one waits replaces it; the one being worked on learns
+    through its `Cancel` that it should give up. The thread ends when nothing is left to do, so an
+    idle worker holds no thread. It outlives whatever the work raises. All methods may be called
+    from any thread, the worker's own included.
+
+    Args:
+        work: ``work(request, cancel)``, called on the worker's thread.
+        on_error: called on that thread with what ``work`` raised, unless a newer request waits.
+
+    >>> done = []
+    >>> worker = LatestWorker(lambda request, cancel: done.append(request), on_error=print)
+    >>> worker.submit("a")
+    >>> worker.wait(timeout=10)
+    True
+    >>> done
+    ['a']
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Request, Cancel], None],
+        on_error: Callable[[BaseException], None],
+    ) -> None:
+        self._work = work
+        self._on_error = on_error
+        self._changed = threading.Condition()
+        self._pending: list[tuple[Request, Cancel]] = []  # empty, or just the newest
+        self._newest = Cancel()  # of the request that was submitted last
+        self._thread: threading.Thread | None = None  # the last one
+        self._busy = False  # whether that thread works or is about to
+        self._error: BaseException | None = None
+        self._closed = False
+        self._finally: Callable[[], None] | None = None
+
+    def submit(self, request: Request) -> None:
+        """Ask for work; whatever was asked before is dropped. Ignored after `close`."""
+        with self._changed:
+            if self._closed:
+                return
+            self._newest.stale = True
+            self._newest = Cancel()
+            self._pending = [(request, self._newest)]
+            self._error = None
+            if not self._busy:
+                self._thread = threading.Thread(
+                    target=self._run, name="lrsched_kit worker", daemon=True
+                )
+                self._thread.start()
+                self._busy = True  # only now: it may not have started
+
+    def stop(self) -> None:
+        """Tell the newest request to give up, be it worked on or still waiting."""
+        with self._changed:
+            self._newest.stopped = True
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until nothing is left to do; False if ``timeout`` seconds were not enough.
+
+        Raises:
+            Exception: what the newest request's work raised; a RuntimeError in place of what would
+                end the caller's program, such as SystemExit.
+        """
+        with self._changed:
+            idle = self._changed.wait_for(lambda: not self._busy, timeout)
+            error = self._error if idle else None
+        if isinstance(error, Exception):
+            raise error
+        if error is not None:
+            raise RuntimeError(in_words(error)) from error
+        return idle
+
+    def close(self, last: Callable[[], None] = lambda: None, *, timeout: float = 10.0) -> None:
+        """Drop everything and end the thread, but wait for that no longer than ``timeout``.
+
+        Args:
+            last: called once when the thread has ended its work, be it on that thread and after
+                this call has returned.
+            timeout: in seconds.
+        """
+        with self._changed:
+            self._closed = True
+            self._pending = []
+            self._newest.stale = True
+            self._finally = last
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Call what `close` was given, unless there is still work, or it has been called."""
+        with self._changed:
+            if self._busy or self._finally is None:
+                return
+            last, self._finally = self._finally, None
+        last()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._pending:
+                    self._busy = False
+                    self._changed.notify_all()
+                    break
+                request, cancel = self._pending.pop()
+            try:
+                self._work(request, cancel)
+            except BaseException as error:  # a reader's model may raise anything, SystemExit too
+                self._report(error, cancel)
+        self._finish()
+
+    def _report(self, error: BaseException, cancel: Cancel) -> None:
+        with self._changed:
+            if cancel.stale:
+                return
+            self._error = error
+        with suppress(BaseException):  # telling failed too; wait() still raises the error itself
+            self._on_error(error)
+
+
+def in_words(error: BaseException) -> str:
+    """Return kind and message of an error in one line.
+
+    >>> in_words(SystemExit(3)), in_words(KeyboardInterrupt())
+    ('SystemExit: 3', 'KeyboardInterrupt')
+    """
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+class _DescribedImage(widgets.Image):
+    """An image with an alternative text: the front end takes a tooltip only beside this trait."""
+
+    description = Unicode("").tag(sync=True)
+
+
+class LiveFigure:
+    """A figure in an ``ipywidgets.Image``, cheap to redraw.
+
+    Axes, ticks and legend are drawn once and kept as a background; the moving artists are drawn
+    over it. While things move, frames are small; ``crisp=True`` gives twice the pixels for when
+    they rest. Not thread-safe: one thread draws. It may be another than the one that makes the
+    figure, within `kit_look`: rcParams decide how ticks look when they are made, so all that a
+    later frame may want are made here.
+
+    Args:
+        figure: its size decides the picture's shape, once and for all.
+        moving: the artists that change between frames.
+
+    Attributes:
+        image: the widget; its value is the newest frame.
+        crisp_png: the newest crisp frame, empty before there is one.
+    """
+
+    CRISP = 2
+    MOST_TICKS = 16
+
+    def __init__(self, figure: Figure, moving: Sequence[Artist]) -> None:
+        self._figure = figure
+        self._canvas = FigureCanvasAgg(figure)
+        self._moving = moving
+        self._dpi = figure.dpi
+        self._background = None
+        for artist in moving:
+            artist.set_animated(True)
+        for ax in figure.axes:
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.get_major_ticks(self.MOST_TICKS)
+        self.image = _DescribedImage(
+            value=_blank(figure),
+            format="png",
+            layout=widgets.Layout(width="100%", max_width=WIDTH, height="auto", margin="0"),
+        )
+        self.crisp_png = b""
+
+    def draw(self, *, background_changed: bool = False, crisp: bool = False) -> None:
+        """Draw a frame and send it to the browser."""
+        if background_changed:
+            self._background = None
+        if crisp:
+            self._figure.dpi = self._dpi * self.CRISP
+            try:
+                self._canvas.draw()
+                self._draw_moving()
+                self._send(crisp=True)
+            finally:
+                self._figure.dpi = self._dpi
+            self._keep_background()  # now that things rest, so that the next move need not
+            return
+        self._keep_background()
+        self._canvas.restore_region(self._background)
+        self._draw_moving()
+        self._send(crisp=False)
+
+    def _keep_background(self) -> None:
+        if self._background is None:
+            self._canvas.draw()
+            self._background = self._canvas.copy_from_bbox(self._figure.bbox)
+
+    def describe(self, text: str) -> None:
+        """Say in words what the picture shows, for readers who cannot see it."""
+        self.image.tooltip = text
+
+    def _draw_moving(self) -> None:
+        for artist in self._moving:
+            if artist.get_visible():
+                artist.axes.draw_artist(artist)
+
+    def _send(self, *, crisp: bool) -> None:
+        # A JPEG takes 2 ms, the palette PNG 6 to 25: time that a moving slider does not have.
+        value = palette_png(self._canvas) if crisp else _quick_jpeg(self._canvas)
+        if crisp:
+            self.crisp_png = value
+        with self.image.hold_sync():
+            self.image.format = "png" if crisp else "jpeg"
+            self.image.value = value
+
+
+def _blank(figure: Figure) -> bytes:
+    """Return a white PNG of the figure's shape.
+
+    A browser that is first given no picture may show none later, if the lab is out of sight then.
+    """
+    width, height = figure.get_size_inches()
+    buffer = io.BytesIO()
+    PillowImage.new("1", (round(40 * width), round(40 * height)), 1).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def _quick_jpeg(canvas: FigureCanvasAgg) -> bytes:
+    buffer = io.BytesIO()
+    pixels_of(canvas).save(buffer, "jpeg", quality=80, subsampling=2)
+    return buffer.getvalue()

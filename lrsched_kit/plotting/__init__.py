@@ -1,0 +1,18 @@
+"""Pictures: data in, axes or a figure out. Never pyplot, whatever the rcParams."""
+
+from .figures import plot_finals, plot_histories, plot_rates
+from .gallery import plot_gallery, plot_ranking
+from .heatmap import plot_heat_map
+from .quadratic import plot_expected
+from .range_test import plot_range_test
+
+__all__ = [
+    "plot_expected",
+    "plot_finals",
+    "plot_gallery",
+    "plot_heat_map",
+    "plot_histories",
+    "plot_range_test",
+    "plot_ranking",
+    "plot_rates",
+]

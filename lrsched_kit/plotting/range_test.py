@@ -1,0 +1,171 @@
+"""The picture of a range test: loss against rate, where it was cut, and the three picks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
+
+from ..experiments.range_test import RangeTest
+from ..words import say
+from .figures import drawn_by_kit, new_axes
+from .style import MOST_BETWEEN, OTHER_STYLES, Style, dress
+from .ticks import Decades, plain_numbers, short_number
+
+_MARKERS = {"steepest": "^", "tenth": "s", "valley": "D"}
+
+PICK_STYLES: Mapping[str, Style] = MappingProxyType(dict(zip(_MARKERS, OTHER_STYLES, strict=True)))
+"""Colour and line style of each pick, and of what is trained at it."""
+
+_ROWS = (0.95, 0.87, 0.79)  # heights of the three labels, as shares of the axes
+_ROOM = 0.72  # the curves stay below the labels
+
+
+@drawn_by_kit
+def plot_range_test(test: RangeTest, ax: Axes | None = None, *, loss_label: str = "loss") -> Axes:
+    """Draw a range test: each batch's loss pale, the smoothed loss strong, the picks marked.
+
+    Args:
+        test: from `lr_range_test`.
+        ax: where to draw; None makes a new figure.
+        loss_label: what the loss axis is called.
+
+    Returns:
+        The Axes; ``.figure`` is shown by a notebook as it is.
+
+    >>> rates, loss = np.geomspace(0.01, 1, 30), np.linspace(2.0, 1.0, 30)
+    >>> ax = plot_range_test(RangeTest(rates, loss, loss))
+    >>> ax.get_xlabel(), ax.get_xscale()
+    ('learning rate', 'log')
+    """
+    ax = ax or new_axes(size=(7.2, 3.9))[0]
+    RangeArtists(ax, loss_label).show(test)
+    return ax
+
+
+class RangeArtists:
+    """One set of artists that shows one range test after the other.
+
+    Attributes:
+        artists: all of them, in the order in which they are drawn.
+    """
+
+    def __init__(self, ax: Axes, loss_label: str) -> None:
+        self._ax = ax
+        dress(ax, x=say("rate"), y=loss_label, title=say("range_title"))
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(Decades(9))
+        ax.xaxis.set_minor_locator(Decades(9, between=True))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.xaxis.set_major_formatter(plain_numbers())
+        ax.xaxis.get_minor_ticks(MOST_BETWEEN)
+        across = ax.get_xaxis_transform()  # x in rates, y as a share of the axes
+        self._cut = ax.axvspan(1.0, 2.0, color="#eeeeee", lw=0)
+        self._cut_label = ax.text(
+            1.0, 0.03, say("range_cut"), transform=across, fontsize=8.5, color="#5f5f5f"
+        )
+        (self._raw,) = ax.plot([], [], color="#c9c9c9", lw=0.9)
+        (self._smoothed,) = ax.plot([], [], color="#7a7a7a", lw=2.6)
+        (self._lowest,) = ax.plot([], [], "o", mfc="white", mec="#5a5a5a", ms=6)
+        self._picks = {name: _Pick(ax, name) for name in PICK_STYLES}
+        self.artists: list[Artist] = [self._cut, self._raw, self._smoothed, self._lowest]
+        self.artists += [artist for pick in self._picks.values() for artist in pick.artists]
+        self.artists.append(self._cut_label)
+
+    def show(self, test: RangeTest) -> bool:
+        """Show a test; True if the limits of the axes had to move."""
+        self._raw.set_data(test.rates, test.loss)
+        kept = slice(0, test.cut_at)  # the last value may be beyond all limits
+        self._smoothed.set_data(test.rates[kept], test.smoothed[kept])
+        self._lowest.set_data([test.minimum], [_at(test, test.minimum)])
+        changed = self._fit(test)
+        self._show_cut(test)
+        self._show_picks(test)
+        return changed
+
+    def _fit(self, test: RangeTest) -> bool:
+        before = (self._ax.get_xlim(), self._ax.get_ylim())
+        places = np.array([*test.rates, *test.picks.values()])
+        places = places[np.isfinite(places)]
+        if len(places):
+            self._ax.set_xlim(places.min() / 1.2, places.max() * 1.2)
+        heights = test.smoothed[: test.cut_at]
+        heights = heights[np.isfinite(heights)]
+        if len(heights):
+            bottom = 0.85 * heights.min()
+            top = max(1.1 * heights.max(), bottom + 1e-9)
+            self._ax.set_ylim(bottom, bottom + (top - bottom) / _ROOM)
+        return before != (self._ax.get_xlim(), self._ax.get_ylim())
+
+    def _show_cut(self, test: RangeTest) -> None:
+        for artist in (self._cut, self._cut_label):
+            artist.set_visible(test.cut_at is not None)
+        if test.cut_at is not None:
+            start, end = test.rates[test.cut_at], self._ax.get_xlim()[1]
+            self._cut.set(x=start, width=end - start)
+            self._cut_label.set(x=start / 1.1, ha="right")
+
+    def _show_picks(self, test: RangeTest) -> None:
+        """Hang each label on the roomier side of its line, in rows so that none meets another."""
+        left, right = self._ax.get_xlim()
+        for pick in self._picks.values():
+            pick.hide()
+        found = {name: rate for name, rate in test.picks.items() if math.isfinite(rate)}
+        # Lines end at their labels: with the highest rate on top, none runs through those below.
+        order = sorted(found, key=found.__getitem__, reverse=True)
+        for row, name in zip(_ROWS, order, strict=False):
+            rate = found[name]
+            to_the_left = math.log(rate / left) > 0.45 * math.log(right / left)
+            self._picks[name].show(rate, _at(test, rate), row, to_the_left)
+
+
+class _Pick:
+    """The artists of one pick: a line up to its label, and a marker on the smoothed loss."""
+
+    def __init__(self, ax: Axes, name: str) -> None:
+        style, across = PICK_STYLES[name], ax.get_xaxis_transform()
+        self._name = say(f"pick_{name}")
+        (self.line,) = ax.plot([], [], **style._asdict(), lw=1.8, transform=across)
+        (self.marker,) = ax.plot([], [], _MARKERS[name], color=style.color, ms=7, mec="white")
+        self.label = ax.annotate(
+            "",
+            (1.0, 0.9),
+            xycoords=across,
+            xytext=(0, 0),
+            textcoords="offset points",
+            color="#222222",
+            fontsize=9.5,
+            va="center",
+            bbox={"color": "white", "alpha": 0.85, "pad": 1.0},
+        )
+        self.artists = (self.line, self.marker, self.label)
+
+    def hide(self) -> None:
+        for artist in self.artists:
+            artist.set_visible(False)
+
+    def show(self, rate: float, loss: float, row: float, to_the_left: bool) -> None:
+        for artist in self.artists:
+            artist.set_visible(True)
+        self.line.set_data([rate, rate], [0, row + 0.03])
+        self.marker.set_data([rate], [loss])
+        self.label.xy = (rate, row)
+        self.label.set(
+            position=(-6 if to_the_left else 6, 0),  # in points, from the line
+            ha="right" if to_the_left else "left",
+            text=f"{self._name}: {short_number(float(f'{rate:.2g}'))}",
+        )
+
+
+def _at(test: RangeTest, rate: float) -> float:
+    """Return the smoothed loss at a rate; NaN outside those tried."""
+    made = np.isfinite(test.rates)
+    if not made.any() or not math.isfinite(rate):
+        return math.nan
+    x, y = np.log(test.rates[made]), test.smoothed[made]
+    return float(np.interp(math.log(rate), x, y, left=math.nan, right=math.nan))

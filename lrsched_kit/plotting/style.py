@@ -1,0 +1,199 @@
+"""How the kit's pictures look: one style per schedule, plain axes, whatever the rcParams."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+
+from ..schedules.spec import Schedule
+from ..words import say
+from .ticks import Decades, RoundTicks, loss_ticks, plain_numbers
+from .ticks import short_number as short_number
+
+_NO_LOOKS = ("backend", "docstring", "interactive", "keymap", "macosx", "savefig.directory", "tk")
+_NO_LOOKS += ("timezone", "toolbar", "webagg", "figure.hooks")
+# A family's own name: "sans-serif" would be looked up in rcParams whenever text is drawn.
+_LOOK: Mapping[str, Any] = {
+    key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith(_NO_LOOKS)
+} | {"font.family": ["DejaVu Sans"]}
+_looking = threading.RLock()  # two threads at once would leave one's rcParams to the other
+
+
+@contextmanager
+def kit_look() -> Iterator[None]:
+    """Draw as matplotlib does by default, whatever the reader's rcParams; they are put back.
+
+    rcParams belong to the whole process, so this is for the thread that runs the reader's cells. A
+    lab's worker draws without it: all that asks rcParams is made beforehand.
+
+    >>> with mpl.rc_context({"text.color": "red"}), kit_look():
+    ...     mpl.rcParams["text.color"]
+    'black'
+    """
+    with _looking, mpl.rc_context(_LOOK):
+        yield
+
+
+class Style(NamedTuple):
+    """How a curve is drawn, wherever it appears in the kit."""
+
+    color: str
+    linestyle: str | tuple[int, tuple[float, ...]]
+
+
+# Okabe and Ito's palette, told apart by colour-blind readers: a colour for each family.
+_GREY, _VERMILION, _GREEN, _BLUE = "#7f7f7f", "#d55e00", "#009e73", "#0072b2"
+_ORANGE, _SKY, _BLACK, _PURPLE = "#e69f00", "#56b4e9", "#000000", "#b5548a"
+
+# Within a family line styles differ.
+_SOLID, _LONG, _SHORT, _DOTS = "-", (0, (7, 1.5)), (0, (3.5, 1.2)), (0, (1.2, 1.2))
+_DASH_DOT, _DASH_DOTS = (0, (7, 1.5, 1.5, 1.5)), (0, (7, 1.5, 1.5, 1.5, 1.5, 1.5))
+
+STYLES: Mapping[str, Style] = {
+    "Constant": Style(_GREY, _SOLID),
+    "StepLR": Style(_VERMILION, _SOLID),
+    "MultiStepLR": Style(_VERMILION, _LONG),
+    "ConstantLR": Style(_VERMILION, _DOTS),
+    "ExponentialLR": Style(_GREEN, _LONG),
+    "PolynomialLR": Style(_GREEN, _SOLID),
+    "REX": Style(_GREEN, _DOTS),
+    "CosineAnnealingLR": Style(_BLUE, _DASH_DOT),
+    "CosineAnnealingWarmRestarts": Style(_BLUE, _SOLID),
+    "SWALR": Style(_BLUE, _DOTS),
+    "LinearLR": Style(_ORANGE, _DOTS),
+    "WarmupCosine": Style(_ORANGE, _SOLID),
+    "WarmupLinear": Style(_ORANGE, _LONG),
+    "InverseSqrt": Style(_ORANGE, _SHORT),
+    "WSD": Style(_ORANGE, _DASH_DOT),
+    "WSD-sqrt": Style(_ORANGE, _DASH_DOTS),
+    "CyclicLR": Style(_SKY, _SOLID),
+    "OneCycleLR": Style(_SKY, _DASH_DOT),
+    "SlantedTriangular": Style(_SKY, _DOTS),
+    "LambdaLR": Style(_BLACK, _SOLID),
+    "MultiplicativeLR": Style(_BLACK, _LONG),
+    "SequentialLR": Style(_BLACK, _DASH_DOT),
+    "ChainedScheduler": Style(_BLACK, _SHORT),
+    "ReduceLROnPlateau": Style(_PURPLE, _SHORT),
+}
+"""One colour and line style per schedule; the constant rate is grey."""
+
+OTHER_STYLES: Sequence[Style] = (
+    Style(_ORANGE, (0, (4, 1.5))),
+    Style(_BLACK, _DOTS),
+    Style(_SKY, (0, (9, 2))),
+)
+"""For curves that are no schedule's own: pinned runs, variants of one schedule."""
+
+
+OWN_STYLE = Style("#5c3317", _SOLID)
+"""For rows of one's own that bring no style."""
+
+
+def style_of(row: str | Schedule) -> Style:
+    """Return a row's own style, else the kit's for its name, else the one kept for own rows.
+
+    >>> style_of("StepLR") == STYLES["StepLR"], style_of("mine") == OWN_STYLE
+    (True, True)
+    """
+    if isinstance(row, Schedule):
+        return Style(*row.style) if row.style is not None else style_of(row.name)
+    return STYLES.get(row, OWN_STYLE)
+
+
+def styles_of(
+    labels: Iterable[str], rows: Mapping[str, Style] | Iterable[Schedule] = ()
+) -> dict[str, Style]:
+    """Give each label the style of the schedule that it starts with, else a spare one.
+
+    Of several labels of one schedule the first has its style, the others take spare ones.
+
+    Args:
+        labels: of the curves in one picture.
+        rows: of one's own, or the styles of labels; both come before the kit's.
+
+    >>> styles = styles_of(["StepLR", "StepLR, gamma=0.5", "by hand"])
+    >>> styles["StepLR"] == STYLES["StepLR"], len(set(styles.values()))
+    (True, 3)
+    """
+    given = rows if isinstance(rows, Mapping) else {row.name: style_of(row) for row in rows}
+    known = {**STYLES, **{label: Style(*style) for label, style in given.items()}}
+    styles: dict[str, Style] = {}
+    spare = itertools.cycle(OTHER_STYLES)
+    for label in labels:
+        starts = label, label.split(",")[0], label.split(",")[0].split(" ")[0]
+        style = next((known[start] for start in starts if start in known), None)
+        taken = style in styles.values() and label not in given
+        styles[label] = next(spare) if style is None or taken else style
+    return styles
+
+
+MOST_BETWEEN = 64  # ticks between powers of ten, at most
+GRID = {"color": "#e4e4e4", "linewidth": 0.8}
+
+
+def dress(ax: Axes, *, x: str, y: str, title: str = "") -> None:
+    """Give axes their labels, a quiet grid and whole-number epochs."""
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    if title:
+        ax.set_title(title, fontsize="medium", loc="left")
+    ax.grid(**GRID)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.xaxis.set_major_locator(RoundTicks(8, integer=True))
+    ax.yaxis.set_major_locator(RoundTicks(6))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(plain_numbers())
+        axis.set_minor_locator(NullLocator())
+
+
+def set_rate_scale(ax: Axes, *, log: bool) -> None:
+    """Make the rate axis linear or logarithmic, with plain numbers for ticks."""
+    if log:
+        ax.set_yscale("log", nonpositive="mask")
+        ax.yaxis.set_major_locator(Decades(6))
+        ax.yaxis.set_minor_locator(Decades(6, between=True))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        set_linear_scale(ax)
+    ax.yaxis.set_major_formatter(plain_numbers())
+
+
+def set_linear_scale(ax: Axes, bottom: float | None = None, top: float | None = None) -> None:
+    """Make the upright axis linear, between two limits if there are any, with few ticks."""
+    ax.set_yscale("linear")
+    if bottom is not None or top is not None:
+        ax.set_ylim(bottom, top)
+    ax.yaxis.set_major_locator(RoundTicks(6))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(plain_numbers())
+
+
+def set_loss_scale(ax: Axes, bottom: float, top: float, *, most: int = 8) -> None:
+    """Make the loss axis logarithmic between two limits, with few and plain ticks.
+
+    Training loss under label noise is several times the validation loss; on a logarithmic axis
+    the same ratio takes the same height in both.
+    """
+    ax.set_yscale("log")
+    ax.set_ylim(bottom, top)
+    ax.yaxis.set_major_locator(FixedLocator(loss_ticks(bottom, top, most)))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(plain_numbers())
+
+
+def finals_label(label: str | None, *, higher: bool) -> str:
+    """Return what an axis of final numbers is called.
+
+    >>> finals_label(None, higher=False), finals_label("accuracy", higher=True)
+    ('final validation loss', 'accuracy (higher is better)')
+    """
+    text = say("final_loss") if label is None else label
+    return say("higher_is_better", label=text) if higher else text

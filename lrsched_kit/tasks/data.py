@@ -1,0 +1,254 @@
+"""The two data sets of the kit: real digits, and the tutorial's random batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..words.errors import nearest
+
+_TRAIN_SIZE = 1400  # the remaining 397 digits are for validation
+
+Loss = Callable[[Any, Tensor], Tensor]
+# Losses of torch that want classes as int64.
+_TAKE_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
+_TAKE_CLASSES_TOO = (functional.cross_entropy, functional.nll_loss, functional.multi_margin_loss)
+
+
+def accuracy(outputs: Tensor, y: Tensor) -> Tensor:
+    """Return the share of rows classified correctly, 0 to 1.
+
+    NaN where the outputs are not one score per class, shape ``(rows, classes, ...)`` with ``y``
+    of shape ``(rows, ...)``.
+
+    >>> accuracy(torch.tensor([[2.0, 1.0], [0.0, 3.0]]), torch.tensor([0, 0])).item()
+    0.5
+    """
+    scores = isinstance(outputs, Tensor) and outputs.ndim == y.ndim + 1 and outputs.shape[1] > 1
+    if not scores or outputs.shape[:1] + outputs.shape[2:] != y.shape:
+        return torch.tensor(torch.nan)
+    return (outputs.argmax(dim=1) == y).double().mean()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training and validation tensors of one task, what it minimises, and what it reports.
+
+    Attributes:
+        name: what plots and read-outs call it.
+        x_train, x_val: inputs, shape ``(n, ...)``: numbers, or integers such as tokens.
+        y_train, y_val: classes of any integer type, shape ``(n, ...)``, or targets (floats).
+        source: the expression that makes this data set, for scripts that a reader takes along.
+        loss: ``loss(outputs, targets)``, one number; None: cross-entropy for classes, mean squared
+            error for targets.
+        metrics: name -> ``metric(outputs, targets)``, a number that is reported after each epoch
+            on the validation set. With classes, "accuracy" is one of them.
+
+    >>> x, y = torch.zeros(4, 2), torch.tensor([True, False, True, False])
+    >>> data = Dataset("mine", x, y, x, y, metrics={"rows": lambda outputs, y: len(y)})
+    >>> list(data.metrics), data.y_train.dtype
+    (['accuracy', 'rows'], torch.int64)
+    """
+
+    name: str
+    x_train: Tensor
+    y_train: Tensor
+    x_val: Tensor
+    y_val: Tensor
+    source: str = ""
+    loss: Loss | None = None
+    metrics: Mapping[str, Callable[[Any, Tensor], Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for part in ("train", "val"):
+            x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
+            for name, tensor in {f"x_{part}": x, f"y_{part}": y}.items():
+                if not isinstance(tensor, Tensor) or tensor.ndim == 0:
+                    got = f"a {type(tensor).__name__}" if not isinstance(tensor, Tensor) else tensor
+                    raise ValueError(f"{name} must be a tensor with a row per example, got {got}.")
+            if len(x) != len(y) or len(x) == 0:
+                raise ValueError(
+                    f"x_{part} and y_{part} must hold the same number of rows, at least one, "
+                    f"got shapes {tuple(x.shape)} and {tuple(y.shape)}."
+                )
+        if self.y_train.is_floating_point() != self.y_val.is_floating_point():
+            raise ValueError(
+                "y_train and y_val must both hold classes or both targets, "
+                f"got {self.y_train.dtype} and {self.y_val.dtype}."
+            )
+        for name, what in {"loss": self.loss, **self.metrics}.items():
+            if not callable(what) and (what is not None or name != "loss"):
+                raise ValueError(f"{name} must be a function of outputs and targets, got {what!r}.")
+        if "loss" in self.metrics:
+            raise ValueError('metrics must have names of their own, got "loss".')
+        if self.is_classification:
+            # Copies of the same numbers: torch's losses want classes as int64.
+            if (
+                self.loss is None
+                or isinstance(self.loss, _TAKE_CLASSES)
+                or (self.loss in _TAKE_CLASSES_TOO)
+            ):
+                for name in ("y_train", "y_val"):
+                    object.__setattr__(self, name, getattr(self, name).long())
+            object.__setattr__(self, "metrics", {"accuracy": accuracy, **self.metrics})
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether the labels are classes."""
+        return not self.y_train.is_floating_point()
+
+    @property
+    def loss_fn(self) -> Loss:
+        """The task's loss. Everything that trains asks here."""
+        if self.loss is not None:
+            return self.loss
+        return nn.CrossEntropyLoss() if self.is_classification else nn.MSELoss()
+
+    @property
+    def has_plain_loss(self) -> bool:
+        """Whether the loss is cross-entropy or mean squared error without any setting."""
+        return type(self).loss_fn is Dataset.loss_fn and self.loss is None
+
+    def to(self, dtype: torch.dtype) -> Dataset:
+        """Return the same data with all floats in another dtype; integers are left alone."""
+        names = ("x_train", "y_train", "x_val", "y_val")
+        tensors = {name: getattr(self, name) for name in names}
+        changed = {name: t.to(dtype) for name, t in tensors.items() if t.is_floating_point()}
+        return replace(self, **changed, source=f"{self.source}.to({dtype})" if self.source else "")
+
+
+BETTER = ("lower", "higher")
+
+
+def check_metric(data: Dataset, metric: str, better: str | None = None) -> str:
+    """Return "lower" or "higher": which value of the metric is better.
+
+    Args:
+        data: the task.
+        metric: ``"loss"``, or one that the task reports.
+        better: "lower" or "higher"; None: as is known of the loss and of accuracy.
+
+    Raises:
+        ValueError: naming argument, constraint and value.
+
+    >>> check_metric(load_digits(), "accuracy"), check_metric(load_digits(), "loss")
+    ('higher', 'lower')
+    """
+    known = ["loss", *data.metrics]
+    if metric not in known:
+        raise ValueError(
+            f"metric must name what data {data.name!r} reports{nearest(str(metric), known)}, "
+            f"got {metric!r}; there are {', '.join(known)}."
+        )
+    if better not in (None, *BETTER):
+        raise ValueError(f"better must be 'lower' or 'higher', got {better!r}.")
+    settled = {"loss": "lower", "accuracy": "higher"}.get(metric)
+    if settled and better not in (None, settled):
+        raise ValueError(f"better must be {settled!r} for metric {metric!r}, got {better!r}.")
+    if (found := settled or better) is None:
+        raise ValueError(
+            f"better must be 'lower' or 'higher' for metric {metric!r}, whose good values are not "
+            "known, got None."
+        )
+    return found
+
+
+def told_metric(data: Dataset, mode: str, metric: str | None = None) -> str:
+    """Return what ReduceLROnPlateau is told: the named metric, else what fits its ``mode``.
+
+    Raises:
+        ValueError: where the two do not fit, or nothing fits.
+
+    >>> told_metric(load_digits(), "max"), told_metric(load_digits(), "min")
+    ('accuracy', 'loss')
+    """
+    if metric is None and mode == "min":
+        return "loss"
+    if metric is None and "accuracy" not in data.metrics and len(data.metrics) != 1:
+        raise ValueError(
+            "metric must name what ReduceLROnPlateau(mode='max') is told, got None; "
+            f"data {data.name!r} reports {', '.join(data.metrics) or 'nothing'} beside the loss."
+        )
+    metric = metric or next(iter(data.metrics))  # accuracy comes first
+    try:
+        check_metric(data, metric, "lower" if mode == "min" else "higher")
+    except ValueError as error:
+        raise ValueError(f"ReduceLROnPlateau(mode={mode!r}) is told {metric!r}: {error}") from None
+    return metric
+
+
+def load_digits(label_noise: float = 0.2, seed: int = 0) -> Dataset:
+    """Load 1,797 handwritten digits, 8 x 8 pixels, and mislabel a part of the training set.
+
+    The split is fixed: 1,400 digits to train on, 397 to validate on. ``label_noise`` is the
+    share of *training* labels that are replaced by another class; validation labels stay clean.
+    With it, the best loss a model can reach has a floor that a large rate bounces above, so
+    schedules differ by more than the luck of the seed.
+
+    Args:
+        label_noise: between 0 and 1.
+        seed: which labels are replaced, and by what.
+
+    Returns:
+        A classification `Dataset`: inputs of shape ``(n, 64)`` scaled to 0..1, ten classes.
+
+    Raises:
+        ValueError: if ``label_noise`` is outside 0..1.
+
+    Source: UCI Machine Learning Repository, "Optical Recognition of Handwritten Digits"
+    (E. Alpaydin and C. Kaynak, 1998), CC BY 4.0. See ``digits.md`` beside the file.
+
+    >>> data = load_digits()
+    >>> data.x_train.shape, data.x_val.shape
+    (torch.Size([1400, 64]), torch.Size([397, 64]))
+    >>> int((data.y_train != load_digits(label_noise=0).y_train).sum())
+    280
+    """
+    if not 0 <= label_noise <= 1:
+        raise ValueError(f"label_noise must be between 0 and 1, got {label_noise!r}.")
+    with files(__package__).joinpath("digits.npz").open("rb") as file:
+        archive = np.load(file)
+        x = torch.from_numpy(archive["images"].reshape(-1, 64).astype(np.float32) / 16)
+        x = x.to(torch.get_default_dtype())
+        y = torch.from_numpy(archive["labels"].astype(np.int64))
+    y_train = y[:_TRAIN_SIZE].clone()
+    generator = torch.Generator().manual_seed(seed)
+    wrong = torch.randperm(_TRAIN_SIZE, generator=generator)[: round(label_noise * _TRAIN_SIZE)]
+    shift = torch.randint(1, 10, (len(wrong),), generator=generator)
+    y_train[wrong] = (y_train[wrong] + shift) % 10
+    return Dataset(
+        "digits",
+        x_train=x[:_TRAIN_SIZE],
+        y_train=y_train,
+        x_val=x[_TRAIN_SIZE:],
+        y_val=y[_TRAIN_SIZE:],
+        source=f"load_digits(label_noise={label_noise}, seed={seed})",
+    )
+
+
+def toy_regression(seed: int = 0) -> Dataset:
+    """Draw the tutorial's task: one batch of 32 random inputs (10 numbers) and targets (2).
+
+    Inputs and targets are independent, so there is nothing to learn but the batch itself: the
+    training loss can fall, the validation loss (a second such batch) hardly does.
+
+    >>> data = toy_regression()
+    >>> data.x_train.shape, data.y_train.shape
+    (torch.Size([32, 10]), torch.Size([32, 2]))
+    """
+    generator = torch.Generator().manual_seed(seed)
+    # Drawn in single precision, whatever torch's default is: the same seed, the same numbers.
+    x, y, x_val, y_val = (
+        torch.randn(32, columns, generator=generator, dtype=torch.float32).to(
+            torch.get_default_dtype()
+        )
+        for columns in (10, 2, 10, 2)
+    )
+    return Dataset("toy", x, y, x_val, y_val, source=f"toy_regression(seed={seed})")

@@ -1,0 +1,382 @@
+"""The training loop that the lessons teach, and the record that it keeps."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
+
+from ..tasks.data import Dataset, told_metric
+from ..tasks.hidden import steps_left
+from ..tasks.optimizers import check_stepping, rates_of
+from ..words.errors import check_number, nearest
+from .trial import Trial, try_out
+
+STEP_EVERY = ("epoch", "batch")
+
+
+@dataclass(frozen=True)
+class History:
+    """What one training run did.
+
+    Attributes:
+        lr: shape ``(epochs * steps_per_epoch,)``: the rate in the optimizer's first parameter
+            group at each update, NaN where the run had ended before it.
+        train_loss: shape ``(epochs,)``: mean loss over the epoch's batches, as they were trained.
+        val_loss: shape ``(epochs,)``: loss on the validation set after the epoch.
+        val_accuracy: shape ``(epochs,)``: share of validation rows classified correctly, 0 to 1
+            (NaN where the task has no accuracy). It is ``metrics["accuracy"]``.
+        diverged_at: index of the first epoch with a non-finite loss (0 is the first epoch), or
+            None. The run ends there; later entries are NaN.
+        metrics: name -> shape ``(epochs,)``: what the task reports after each epoch.
+        group_lr: shape ``(groups, epochs * steps_per_epoch)``: the rate of every parameter group;
+            the first is `lr`.
+        alone: why a fleet trained this run by itself, in `train`'s own loop, rather than together
+            with others; empty where it did not.
+    """
+
+    lr: np.ndarray
+    train_loss: np.ndarray
+    val_loss: np.ndarray
+    val_accuracy: np.ndarray
+    diverged_at: int | None = None
+    metrics: Mapping[str, np.ndarray] = field(default_factory=dict)
+    group_lr: np.ndarray = field(default=None)  # type: ignore[assignment]  # see __post_init__
+    alone: str = ""
+
+    def __post_init__(self) -> None:
+        if self.group_lr is None:
+            object.__setattr__(self, "group_lr", self.lr[np.newaxis])
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs there is room for."""
+        return len(self.train_loss)
+
+    @property
+    def finished(self) -> int:
+        """How many epochs were trained to their end with finite losses."""
+        return int(np.isfinite(self.val_loss).sum())
+
+    @property
+    def epoch_lr(self) -> np.ndarray:
+        """Shape ``(epochs,)``: the rate at the first update of each epoch."""
+        return self.lr.reshape(self.epochs, -1)[:, 0]
+
+    def of(self, metric: str) -> np.ndarray:
+        """Return the validation loss, ``"loss"``, or a metric by its name, shape ``(epochs,)``.
+
+        Raises:
+            ValueError: for an unknown name, with the nearest one and the list.
+        """
+        known = {"loss": self.val_loss, **self.metrics}
+        if metric not in known:
+            raise ValueError(
+                f"metric must name what the task reports{nearest(str(metric), known)}, "
+                f"got {metric!r}; there are {', '.join(known)}."
+            )
+        return known[metric]
+
+    @classmethod
+    def empty(
+        cls, epochs: int, steps_per_epoch: int, *, metrics: Iterable[str] = (), groups: int = 1
+    ) -> History:
+        """Return a record with room for so many epochs, all NaN."""
+        rates = np.full((groups, epochs * steps_per_epoch), math.nan)
+        scores = {name: np.full(epochs, math.nan) for name in metrics}
+        accuracy = scores.get("accuracy", np.full(epochs, math.nan))
+        losses = np.full((2, epochs), math.nan)
+        return cls(rates[0], *losses, accuracy, metrics=scores, group_lr=rates)
+
+
+def batches(
+    x: Tensor, y: Tensor, batch_size: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the rows in a new random order, ``batch_size`` at a time (the last may be smaller).
+
+    >>> g = torch.Generator().manual_seed(0)
+    >>> x = torch.arange(5.0)
+    >>> [len(bx) for bx, by in batches(x, x, 2, g)]
+    [2, 2, 1]
+    """
+    for rows in torch.randperm(len(x), generator=generator).split(batch_size):
+        yield x[rows], y[rows]
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode; each of its modules goes back to the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def score(model: nn.Module, data: Dataset) -> tuple[float, dict[str, float]]:
+    """Return the loss on the validation set, and the task's metrics by name."""
+    with evaluating(model):
+        outputs = model(data.x_val)
+        loss = data.loss_fn(outputs, data.y_val).item()
+        return loss, {k: float(metric(outputs, data.y_val)) for k, metric in data.metrics.items()}
+
+
+def evaluate(model: nn.Module, data: Dataset) -> tuple[float, float]:
+    """Return loss and accuracy on the validation set (accuracy is NaN for a regression)."""
+    loss, metrics = score(model, data)
+    return loss, metrics.get("accuracy", math.nan)
+
+
+def train(
+    model: nn.Module,
+    data: Dataset,
+    optimizer: Optimizer,
+    scheduler: LRScheduler | None = None,
+    *,
+    epochs: int,
+    batch_size: int = 16,
+    seed: int = 0,
+    step_every: str = "epoch",
+    metric: str | None = None,
+    on_epoch: Callable[[int, History], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> History:
+    """Train ``model`` in place and record what was applied.
+
+    The order of the batches depends on ``seed`` alone, not on the schedule, so two runs with the
+    same seed and the same initial weights differ by their rates only. What the model draws as it
+    trains (dropout) depends on ``seed`` alone, too, and disturbs nobody else's random numbers. A
+    run whose loss is no longer finite ends there and says so in ``diverged_at``.
+
+    A model in evaluation mode is put into training mode. Parts that are in evaluation mode within
+    a model that trains, a frozen BatchNorm say, stay so.
+
+    These models are too small to be worth splitting between processors, so torch is held to one
+    thread meanwhile; the process's own setting is put back.
+
+    Args:
+        model: maps ``data.x_train`` rows to scores (or targets).
+        data: what to train and validate on.
+        optimizer: holds the model's parameters, in one group or several.
+        scheduler: drives this very optimizer; None leaves the rate alone.
+        epochs: passes over the training set.
+        batch_size: rows per update.
+        seed: of the batch order, and of what the model draws.
+        step_every: ``"epoch"`` or ``"batch"``: when ``scheduler.step()`` is called.
+        metric: what ReduceLROnPlateau is told after each epoch; None: the validation loss, or
+            with ``mode="max"`` the accuracy.
+        on_epoch: called as ``on_epoch(epoch, history)`` after each epoch, with the live record.
+        should_stop: asked before each update; True ends the run, its unfinished epoch left NaN.
+
+    Returns:
+        A `History`.
+
+    Raises:
+        ValueError: naming argument, constraint and value; before anything is trained.
+
+    Source: https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
+
+    >>> from lrsched_kit.data import load_digits
+    >>> from lrsched_kit.models import MLP, seeded
+    >>> model = seeded(MLP, 0)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    >>> scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=2)
+    >>> history = train(model, load_digits(), optimizer, scheduler, epochs=4)
+    >>> history.epoch_lr.round(6).tolist()
+    [0.1, 0.1, 0.01, 0.01]
+    """
+    with one_thread():
+        run = Training(
+            model,
+            data,
+            optimizer,
+            scheduler,
+            epochs=epochs,
+            batch_size=batch_size,
+            seed=seed,
+            step_every=step_every,
+            metric=metric,
+        )
+        for epoch in run.epochs(should_stop or (lambda: False)):
+            if on_epoch is not None:
+                on_epoch(epoch, run.history)
+    return run.history
+
+
+class Training:
+    """One run of `train`, an epoch at a time. Args as there.
+
+    Attributes:
+        history: the live record.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Dataset,
+        optimizer: Optimizer,
+        scheduler: LRScheduler | None,
+        *,
+        epochs: int,
+        batch_size: int,
+        seed: int,
+        step_every: str,
+        metric: str | None = None,
+        trial: Trial | None = None,
+    ) -> None:
+        epochs = int(check_number("epochs", epochs, integer=True))
+        self._batch_size = int(check_number("batch_size", batch_size, integer=True))
+        steps = math.ceil(len(data.x_train) / self._batch_size)
+        self._told = check_parts(model, data, optimizer, scheduler, step_every, metric)
+        check_length(scheduler, epochs * (steps if step_every == "batch" else 1))
+        trial = trial or try_out(model, data, self._batch_size)
+        self._model, self._data, self._step_every = model, data, step_every
+        self._optimizer, self._scheduler = optimizer, scheduler
+        self._order = torch.Generator().manual_seed(seed)
+        self._drawing = trial.randomness(seed)
+        groups = len(optimizer.param_groups)
+        self.history = History.empty(epochs, steps, metrics=data.metrics, groups=groups)
+
+    def epochs(self, should_stop: Callable[[], bool]) -> Iterator[int]:
+        """Train an epoch, yield its number, step the scheduler; until the end, or a stop."""
+        model, data, history = self._model, self._data, self.history
+        optimizer, scheduler, loss_fn = self._optimizer, self._scheduler, data.loss_fn
+        step = 0
+        if not model.training:
+            model.train()
+        for epoch in range(history.epochs):
+            total = 0.0
+            for x, y in batches(data.x_train, data.y_train, self._batch_size, self._order):
+                if should_stop():
+                    return
+                with self._drawing():
+                    optimizer.zero_grad()
+                    loss = loss_fn(model(x), y)
+                    loss.backward()
+                    history.group_lr[:, step] = rates_of(optimizer)
+                    optimizer.step()
+                step += 1
+                total += loss.item() * len(x)
+                if not math.isfinite(total):
+                    break
+                if scheduler is not None and self._step_every == "batch":
+                    scheduler.step()
+            history.train_loss[epoch] = total / len(data.x_train)
+            if math.isfinite(total):
+                with self._drawing():
+                    history.val_loss[epoch], metrics = score(model, data)
+                for name, value in metrics.items():
+                    history.metrics[name][epoch] = value
+            if not math.isfinite(history.train_loss[epoch] + history.val_loss[epoch]):
+                self.history = history = replace(history, diverged_at=epoch)
+            yield epoch
+            if history.diverged_at is not None:
+                return
+            if scheduler is not None and self._step_every == "epoch":
+                scheduler.step(*([history.of(self._told)[epoch]] if self._told else []))
+
+
+def check_parts(
+    model: nn.Module,
+    data: Dataset,
+    optimizer: Optimizer,
+    scheduler: LRScheduler | None = None,
+    step_every: str = "epoch",
+    metric: str | None = None,
+) -> str | None:
+    """Raise a ValueError unless these can be trained together; return what a plateau is told."""
+    plateau = isinstance(scheduler, ReduceLROnPlateau)
+    check_step_every(step_every, wants_metric=plateau)
+    if scheduler is not None and getattr(scheduler, "optimizer", optimizer) is not optimizer:
+        raise ValueError(
+            "scheduler must drive the optimizer that trains, got one built on another optimizer."
+        )
+    check_stepping(optimizer)
+    trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    if trained.isdisjoint(id(p) for p in model.parameters()):
+        raise ValueError(
+            "optimizer must hold parameters of the model that trains, got those of another model."
+        )
+    return told_metric(data, scheduler.mode, metric) if plateau else None
+
+
+def check_length(scheduler: LRScheduler | None, steps: int) -> None:
+    """Refuse a OneCycleLR that knows its end, and would raise in the middle of this run."""
+    if scheduler is None or (left := steps_left(scheduler)) >= steps:
+        return
+    if isinstance(scheduler, OneCycleLR):
+        raise ValueError(
+            f"total_steps must be at least {scheduler.last_epoch + steps}, the scheduler steps "
+            f"taken by the end of this run, got {scheduler.total_steps}: OneCycleLR refuses to "
+            "step beyond."
+        )
+    raise ValueError(
+        f"scheduler must take {steps} steps, those of this run, got {type(scheduler).__name__} "
+        f"with a OneCycleLR in it that ends after {left:g}: give that one more total_steps."
+    )
+
+
+def check_step_every(step_every: str, *, wants_metric: bool) -> None:
+    """Raise a ValueError unless a scheduler can be stepped so."""
+    if step_every not in STEP_EVERY:
+        raise ValueError(f"step_every must be 'epoch' or 'batch', got {step_every!r}.")
+    if step_every == "batch" and wants_metric:
+        raise ValueError(
+            "step_every must be 'epoch' for ReduceLROnPlateau, which waits for the "
+            f"validation loss, got {step_every!r}."
+        )
+
+
+class _Threads:
+    """torch's thread count, held at one while anybody trains, and put back when all have ended.
+
+    torch gives a new thread the count that was set last, so of two trainings that overlap the
+    second must not take the first one's setting for the process's own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._here = threading.local()
+        self._holders = 0
+        self._own = 1
+
+    @contextmanager
+    def __call__(self) -> Iterator[int]:
+        """Hold torch to one thread; the ``with`` statement is given the process's own count.
+
+        >>> before = torch.get_num_threads()
+        >>> with one_thread() as count:
+        ...     torch.get_num_threads(), count == before
+        (1, True)
+        >>> torch.get_num_threads() == before
+        True
+        """
+        with self._lock:
+            if self._holders == 0:
+                self._own = torch.get_num_threads()
+            self._holders += 1
+            torch.set_num_threads(1)
+        depth = getattr(self._here, "depth", 0)
+        self._here.depth = depth + 1
+        try:
+            yield self._own
+        finally:
+            with self._lock:
+                self._holders -= 1
+                self._here.depth = depth
+                if depth == 0:
+                    torch.set_num_threads(self._own)
+
+
+one_thread = _Threads()

@@ -1,0 +1,202 @@
+"""The script behind "Show code": one setting in plain PyTorch."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer, lr_scheduler
+
+from ..schedules.decays import constant
+from ..schedules.spec import Schedule
+from ..tasks.data import Dataset, told_metric
+from ..tasks.optimizers import Maker, get_rule
+from .sources import Need, import_lines, needs_of, source_of
+
+_SCRIPT = """\
+{imports}
+{definition}data = {source}
+torch.manual_seed({seed})
+model = {model}()
+loss_fn = {loss}
+optimizer = {optimizer}
+{rates}{scheduler}order = torch.Generator().manual_seed({seed})
+{before}
+for epoch in range({epochs}):
+    lr = {lr}
+    for rows in torch.randperm({train_size}, generator=order).split({batch_size}):
+        optimizer.zero_grad()
+        loss_fn(model(data.x_train[rows]), data.y_train[rows]).backward()
+        optimizer.step()
+{after_batch}{to_evaluate}    with torch.no_grad():
+        outputs = model(data.x_val)
+        val_loss = loss_fn(outputs, data.y_val).item()
+{told}{to_train}    print(f"epoch {{epoch + 1}}: rate {{{shown}}}, validation loss {{val_loss:.4f}}")
+{after_epoch}"""  # noqa: E501
+# Batch norm and dropout work in two ways, and dropout draws: none of the kit's models has them.
+_BEFORE = """\
+torch.manual_seed({seed})  # for what the model draws as it trains
+if not model.training:
+    model.train()
+modes = [(module, module.training) for module in model.modules()]
+"""
+_TO_TRAIN = """\
+    for module, mode in modes:
+        module.training = mode
+"""
+_KITS_DATA = re.compile(r"(load_digits|toy_regression)\(")
+_SCOPE = {"math": math, "Optimizer": Optimizer, "lr_scheduler": lr_scheduler}  # of `Schedule.code`
+
+
+def training_script(
+    schedule: Schedule,
+    params: Mapping[str, float],
+    *,
+    base_lr: float,
+    epochs: int,
+    data: Dataset,
+    make_model: Callable[[], nn.Module],
+    optimizer: str | Maker = "momentum",
+    rates: Sequence[float] = (),
+    batch_size: int = 16,
+    step_every: str | None = None,
+    metric: str | None = None,
+    seed: int = 0,
+) -> str:
+    """Write a script that trains exactly this configuration and prints rate and loss per epoch.
+
+    The loop, the optimizer and the scheduler are plain PyTorch; only data and model come from
+    the kit. A schedule that torch has no class for brings along the function that builds it. A
+    model, a data set or a scheduler of the reader's own that cannot be printed is named, and left
+    for the reader to paste in.
+
+    Args:
+        schedule: a row of `SCHEDULES`, or a row of one's own.
+        params: the schedule's own; those left out take the row's defaults.
+        base_lr, epochs, data, make_model, batch_size, seed: as in `train_many`.
+        optimizer: a name, or a function of the model.
+        rates: of each parameter group, where a function makes the optimizer.
+        metric: what ReduceLROnPlateau is told: see `train`.
+        step_every: "epoch" or "batch"; None: as practice steps this schedule.
+
+    >>> from lrsched_kit import MLP, get_schedule, load_digits
+    >>> row = get_schedule("StepLR")
+    >>> script = training_script(
+    ...     row, row.complete({}), base_lr=0.1, epochs=8, data=load_digits(), make_model=MLP
+    ... )
+    >>> [line for line in script.splitlines() if "scheduler" in line]  # doctest: +ELLIPSIS
+    ['scheduler = ...StepLR(optimizer, step_size=5, gamma=0.1)', '    scheduler.step()']
+    """
+    params = schedule.complete(params)
+    step_every = step_every or schedule.step_every
+    steps = math.ceil(len(data.x_train) / batch_size)
+    total_steps = epochs * (steps if step_every == "batch" else 1)
+    definition, call, needs = _scheduler(schedule, params, base_lr, total_steps)
+    told, reported = "", ""
+    if schedule.metric_driven:
+        told = _told(told_metric(data, params.get("mode", "min"), metric))
+        reported = f"        told = {told}\n" if told != "val_loss" else ""
+        told = "told" if reported else told
+    step = f"scheduler.step({told})\n" if call else ""
+    made, set_rates, own = _optimizer(optimizer, base_lr, rates)
+    loss = data.loss_fn
+    plain = type(loss) in (nn.CrossEntropyLoss, nn.MSELoss) and vars(loss) == vars(type(loss)())
+    kits = _KITS_DATA.match(data.source) if plain and type(data) is Dataset else None
+    name = getattr(make_model, "__name__", "")
+    model = name if name.isidentifier() else "Model"
+    own_model = getattr(make_model, "__module__", "").split(".")[0] != __package__
+    needs |= {("", "torch")}
+    needs |= {(__package__, name) for name in (kits and kits[1], not own_model and model) if name}
+    imports = import_lines(needs | own[1])
+    definition = f"{definition}{own[0]}"
+    many = len(rates) > 1
+    if own_model:
+        imports += ["", f"# {model} is your own model: put its definition here."]
+    return _SCRIPT.format(
+        imports="\n".join([*imports, ""]),
+        definition=definition,
+        source=data.source if kits else _own_data(data),
+        model=model,
+        loss=f"torch.nn.{type(loss).__name__}()" if plain else "data.loss_fn",
+        optimizer=made,
+        rates=set_rates,
+        lr='[group["lr"] for group in optimizer.param_groups]'
+        if many
+        else 'optimizer.param_groups[0]["lr"]',
+        shown="', '.join(f'{rate:.6g}' for rate in lr)" if many else "lr:.6g",
+        told=reported,
+        before=_BEFORE.format(seed=seed) if own_model else "",
+        scheduler=call,
+        train_size=len(data.x_train),
+        batch_size=batch_size,
+        epochs=epochs,
+        seed=seed,
+        to_train=_TO_TRAIN if own_model else "",
+        to_evaluate="    model.eval()\n" if own_model else "",
+        after_batch=f"        {step}" if step and step_every == "batch" else "",
+        after_epoch=f"    {step}" if step and step_every == "epoch" else "",
+    )
+
+
+def _optimizer(
+    optimizer: str | Maker, base_lr: float, rates: Sequence[float]
+) -> tuple[str, str, tuple[str, set[Need]]]:
+    """Return what makes the optimizer, what sets its rates, and what has to be defined."""
+    if not callable(optimizer):
+        return get_rule(optimizer).code.format(lr=base_lr), "", ("", set())
+    name = getattr(optimizer, "__name__", "")
+    usable = name.isidentifier() and name not in re.findall(r"\w+", _SCRIPT)
+    name = name if usable else "make_optimizer"
+    comment = f"# {name} makes your own optimizer: put its definition here.\n"
+    text, needs = (source_of(optimizer) if usable else None) or (comment, set())
+    lines = f"for group, rate in zip(optimizer.param_groups, {[*rates]}):\n"
+    lines += '    group["lr"] = rate\n'
+    return f"{name}(model)", lines, (_block(text), needs)
+
+
+def _told(metric: str) -> str:
+    """Return what the scheduler is told, as an expression."""
+    if metric == "loss":
+        return "val_loss"
+    if metric == "accuracy":
+        return "(outputs.argmax(dim=1) == data.y_val).double().mean().item()"
+    return f"float(data.metrics[{metric!r}](outputs, data.y_val))"
+
+
+def _own_data(data: Dataset) -> str:
+    if not data.source or _KITS_DATA.match(data.source):  # changed since the kit has made it
+        return "...  # your own data set"
+    return f"{data.source}  # your own data set: put what makes it above"
+
+
+def _scheduler(
+    schedule: Schedule, params: Mapping[str, Any], base_lr: float, total_steps: int
+) -> tuple[str, str, set[Need]]:
+    """Return what has to be defined, the lines that make the scheduler, and what they import."""
+    make = schedule.make
+    if make is constant:
+        return "", "", set()
+    if schedule.code is not None:
+        functions, lines = schedule.code(base_lr=base_lr, total_steps=total_steps)
+        needs = needs_of(f"{functions}\n{lines}", _SCOPE).values()
+        return _block(functions), f"{lines}\n", {need for need in needs if need}
+    given = schedule.arguments(params, total_steps)
+    arguments = ", ".join(["optimizer", *(f"{name}={value!r}" for name, value in given.items())])
+    name = getattr(make, "__name__", "")
+    if inspect.isclass(make) and make.__module__.startswith("torch."):
+        return "", f"scheduler = {make.__module__}.{name}({arguments})\n", set()
+    # A name that the script itself uses would be lost.
+    usable = name.isidentifier() and name not in re.findall(r"\w+", _SCRIPT)
+    found = source_of(make) if usable else None
+    name = name if usable else "make_scheduler"
+    comment = f"# {name} makes your own scheduler: put its definition here.\n"
+    text, needs = found or (comment, set())
+    return _block(text), f"scheduler = {name}({arguments})\n", needs
+
+
+def _block(text: str) -> str:
+    return f"\n{text}\n\n" if text else ""

@@ -1,0 +1,3 @@
+"""What tables and results say."""
+
+WORDS = {}

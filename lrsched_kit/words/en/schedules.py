@@ -1,0 +1,3 @@
+"""What the catalogue says."""
+
+WORDS = {}

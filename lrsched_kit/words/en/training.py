@@ -1,0 +1,3 @@
+"""What a training says about itself."""
+
+WORDS = {}

@@ -1,0 +1,52 @@
+"""How the kit refuses: the argument, the constraint, the value; and the name that was meant."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral, Real
+
+_CONSTRAINTS: Mapping[str, tuple[str, Callable[[float], bool]]] = {
+    "positive": ("a positive {kind}", lambda value: value > 0),
+    "non-negative": ("a non-negative {kind}", lambda value: value >= 0),
+    "fraction": ("a positive {kind} below 1", lambda value: 0 < value < 1),
+    "below one": ("a non-negative {kind} below 1", lambda value: 0 <= value < 1),
+    "share": ("a {kind} from 0 to 1", lambda value: 0 <= value <= 1),
+    "factor": ("a positive {kind}, 1 at most", lambda value: 0 < value <= 1),
+}
+
+
+def check_number(
+    name: str, value: object, *, must_be: str = "positive", integer: bool = False
+) -> float:
+    """Return ``value`` as a plain float or int, or say what is wrong with it.
+
+    Raises:
+        ValueError: naming the argument, the constraint and the value.
+
+    >>> check_number("step_size", 0, integer=True)
+    Traceback (most recent call last):
+    ...
+    ValueError: step_size must be a positive integer, got 0.
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool) and _is_finite(value)
+    is_whole = isinstance(value, Integral) or (is_number and float(value).is_integer())
+    phrase, holds = _CONSTRAINTS[must_be]
+    if not is_number or (integer and not is_whole) or not holds(value):
+        phrase = phrase.format(kind="integer" if integer else "number")
+        raise ValueError(f"{name} must be {phrase}, got {value!r}.")
+    return int(value) if integer else float(value)
+
+
+def _is_finite(value: Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer too large for a float
+        return False
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return a hint at the one of ``words`` that looks most like ``word``, or nothing."""
+    close = difflib.get_close_matches(word.lower(), {w.lower(): w for w in words}, n=1, cutoff=0.5)
+    return f" (did you mean {next(w for w in words if w.lower() == close[0])!r}?)" if close else ""
