@@ -18,8 +18,11 @@ from torch.optim import SGD, lr_scheduler
 
 from lrsched_kit import EXHIBITS, ExhibitLab, plot_exhibit
 from lrsched_kit.labs import exhibit_lab as lab_module
-from lrsched_kit.museum import HEADER, Choice, Showing, binding, get_exhibit
+from lrsched_kit.museum import binding
 from lrsched_kit.museum.comparing import GRID, expected_loss
+from lrsched_kit.museum.exhibit import HEADER, Showing
+from lrsched_kit.museum.halls import get_exhibit
+from lrsched_kit.schedules.params import Choice
 
 LESSON = Path(__file__).parent.parent / "notebooks" / "13_bug_museum.ipynb"
 EXACT = [name for name, exhibit in EXHIBITS.items() if exhibit.within < 1e-6]

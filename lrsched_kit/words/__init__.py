@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from . import en
 from .errors import nearest
@@ -47,6 +48,29 @@ def say(key: str, /, **values: object) -> str:
     return text.format(**values) if values else text
 
 
-def said(key: str, otherwise: str) -> str:
-    """Return the sentence for a key, or, for a reader's own row or exhibit, what it says itself."""
-    return _table.get(key, otherwise)
+class Worded:
+    """A text of a dataclass, looked up whenever it is read, so that it follows the language.
+
+    What is given to the constructor comes first: a key of the table, or a reader's own sentence.
+    Where nothing is given the key is the object's name and the field's, as in "StepLR.when".
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Row:
+    ...     name: str
+    ...     label: str = Worded()
+    >>> Row("rate", "run").label, Row("rate", "my own words").label
+    ('Run', 'my own words')
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._field = name
+
+    def __get__(self, row: Any, owner: type | None = None) -> Any:
+        if row is None:
+            return ""  # the field's default
+        given = vars(row)[self._field]
+        return _table.get(given or f"{row.name}.{self._field}", given)
+
+    def __set__(self, row: Any, text: str) -> None:
+        vars(row)[self._field] = text
