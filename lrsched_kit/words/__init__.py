@@ -26,10 +26,10 @@ def use_language(language: str) -> None:
     Raises:
         ValueError: for a language that has no table.
 
-    >>> use_language("english")
+    >>> use_language("fr")
     Traceback (most recent call last):
     ...
-    ValueError: language must be one of en, got 'english' (did you mean 'en'?).
+    ValueError: language must be one of en, got 'fr'.
     """
     global _table
     if language not in LANGUAGES:
