@@ -151,8 +151,8 @@ def lr_range_test(
     https://arxiv.org/abs/1506.01186, section 3.3; the rate growing by a factor, the smoothing
     and the early end: https://docs.fast.ai/callback.schedule.html.
 
-    >>> from lrsched_kit.data import load_digits
-    >>> from lrsched_kit.models import MLP, seeded
+    >>> from lrsched_kit import load_digits
+    >>> from lrsched_kit import MLP, seeded
     >>> model = seeded(MLP, 0)
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     >>> test = lr_range_test(model, load_digits(), optimizer, steps=300)

@@ -51,7 +51,7 @@ def places_for_names(ax: Axes, lines: Sequence[Line]) -> list[tuple[int, float, 
         Index of the line, its end, and 1 for a name above the end or -1 for one below. Lines
         without room for a name are left out.
 
-    >>> from lrsched_kit.plotting import new_axes
+    >>> from lrsched_kit.plotting.figures import new_axes
     >>> (ax,) = new_axes()
     >>> _ = ax.set(xlim=(0, 1), ylim=(0, 1))
     >>> flat, falling = np.array([0.2, 0.2]), np.array([1.0, 0.15])

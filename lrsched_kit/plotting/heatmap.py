@@ -43,7 +43,7 @@ class HeatMap:
     Attributes:
         artists: those that `show` changes, from back to front.
 
-    >>> from lrsched_kit.plotting import new_axes
+    >>> from lrsched_kit.plotting.figures import new_axes
     >>> heat_map = HeatMap(new_axes()[0], {"gamma": (0.1, 0.5), "step_size": (2, 4, 8)}, "loss")
     >>> heat_map.show(np.array([[0.4, 0.3, math.nan], [0.5, 0.6, 0.7]]), best=(0, 1))
     >>> heat_map.ax.get_xlabel(), [text.get_text() for text in heat_map.ax.get_xticklabels()]

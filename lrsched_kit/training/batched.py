@@ -46,9 +46,9 @@ def losses(outputs: Tensor, y: Tensor) -> Tensor:
 def stack_for(model: nn.Module, data: Dataset, trial: Trial) -> Callable[..., Stack]:
     """Choose how to stack such models: this is the one place that decides.
 
-    >>> from lrsched_kit.data import load_digits
-    >>> from lrsched_kit.models import MLP
-    >>> from lrsched_kit.trial import try_out
+    >>> from lrsched_kit import load_digits
+    >>> from lrsched_kit import MLP
+    >>> from lrsched_kit.training.trial import try_out
     >>> models, data = [MLP(), MLP()], load_digits()
     >>> type(stack_for(models[0], data, try_out(models[0], data, 16))(models, data)).__name__
     'LinearStack'
@@ -210,9 +210,9 @@ def linear_layers(model: nn.Module, data: Dataset, trial: Trial) -> list[str]:
     What it calls as it trains and as it validates must be just that, and so must be the graph of
     its derivatives. Which number goes where is for the proof to tell: see `proof`.
 
-    >>> from lrsched_kit.data import load_digits
-    >>> from lrsched_kit.models import MLP
-    >>> from lrsched_kit.trial import try_out
+    >>> from lrsched_kit import load_digits
+    >>> from lrsched_kit import MLP
+    >>> from lrsched_kit.training.trial import try_out
     >>> linear_layers(MLP(), load_digits(), try_out(MLP(), load_digits(), 16))
     ['fc1', 'fc2']
     """

@@ -98,8 +98,8 @@ def train_many(
 
     Source: https://docs.pytorch.org/tutorials/intermediate/ensembling.html
 
-    >>> from lrsched_kit.data import load_digits
-    >>> from lrsched_kit.models import MLP
+    >>> from lrsched_kit import load_digits
+    >>> from lrsched_kit import MLP
     >>> runs = [Run("StepLR", {"step_size": 2}, seed=seed) for seed in range(3)]
     >>> histories = train_many(MLP, load_digits(), runs, epochs=4)
     >>> histories[2].epoch_lr.round(6).tolist()
@@ -210,8 +210,8 @@ class Fleet:
     def why_alone(self, run: Run, batch_size: int = 16) -> str:
         """Say why such a run trains by itself; or nothing, where it trains together with others.
 
-        >>> from lrsched_kit.data import load_digits
-        >>> from lrsched_kit.models import MLP
+        >>> from lrsched_kit import load_digits
+        >>> from lrsched_kit import MLP
         >>> Fleet(MLP, load_digits()).why_alone(Run("StepLR"))
         ''
         >>> make_model = lambda: nn.Sequential(nn.Linear(64, 10), nn.Dropout())

@@ -187,8 +187,8 @@ def train(
 
     Source: https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
 
-    >>> from lrsched_kit.data import load_digits
-    >>> from lrsched_kit.models import MLP, seeded
+    >>> from lrsched_kit import load_digits
+    >>> from lrsched_kit import MLP, seeded
     >>> model = seeded(MLP, 0)
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     >>> scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=2)

@@ -113,7 +113,7 @@ def prove(
         For each model why it must train alone, or nothing; and the names of parameters that no
         gradient reaches.
 
-    >>> from lrsched_kit.data import load_digits
+    >>> from lrsched_kit import load_digits
     >>> model, data = nn.Linear(64, 10), load_digits()
     >>> def adam(model):
     ...     return optim.Adam(model.parameters())
@@ -139,7 +139,7 @@ def reached(model: nn.Module, data: Dataset, rows: int) -> tuple[frozenset[str],
     Also say whether they go through a derivative of the reader's own: one that clips, say, does
     so only where gradients are large, and a step that is tried need not show it.
 
-    >>> from lrsched_kit.data import load_digits
+    >>> from lrsched_kit import load_digits
     >>> names, own = reached(nn.Linear(64, 10), load_digits(), 16)
     >>> sorted(names), own
     (['bias', 'weight'], False)

@@ -108,9 +108,9 @@ def training_script(
     kits = _KITS_DATA.match(data.source) if plain and type(data) is Dataset else None
     name = getattr(make_model, "__name__", "")
     model = name if name.isidentifier() else "Model"
-    own_model = getattr(make_model, "__module__", "").split(".")[0] != __package__
+    own_model = getattr(make_model, "__module__", "").split(".")[0] != "lrsched_kit"
     needs |= {("", "torch")}
-    needs |= {(__package__, name) for name in (kits and kits[1], not own_model and model) if name}
+    needs |= {("lrsched_kit", name) for name in (kits and kits[1], not own_model and model) if name}
     imports = import_lines(needs | own[1])
     definition = f"{definition}{own[0]}"
     many = len(rates) > 1

@@ -91,7 +91,7 @@ def import_lines(needs: Iterable[Need]) -> list[str]:
     blocks: list[list[str]] = [[], [], []]
     for module, line in [*whole, *parts]:
         first = module.split()[0].split(".")[0]
-        place = 0 if first in sys.stdlib_module_names else 2 if first == __package__ else 1
+        place = 0 if first in sys.stdlib_module_names else 2 if first == "lrsched_kit" else 1
         blocks[place].append(line)
     lines = [line for block in blocks if block for line in ["", *block]]
     return lines[1:]

@@ -114,7 +114,7 @@ def try_out(model: nn.Module, data: Dataset, batch_size: int | None = None) -> T
         ValueError: naming argument, constraint and value, unless model, data, loss, metrics and
             batch size go together.
 
-    >>> from lrsched_kit.data import load_digits
+    >>> from lrsched_kit import load_digits
     >>> try_out(nn.Sequential(nn.Linear(64, 10), nn.Dropout()), load_digits(), 16).names[:2]
     ['linear', 'dropout']
     >>> try_out(nn.Linear(64, 3), load_digits(), 16)
