@@ -13,7 +13,7 @@ def swa(optimizer: Optimizer, *, swa_lr: float, anneal_epochs: int) -> lr_schedu
     """Go along a cosine to swa_lr; other parameter groups in proportion to the first."""
     rates = [float(group["lr"]) for group in optimizer.param_groups]
     swa_lrs = [swa_lr * (rate / rates[0]) for rate in rates]
-    return swa_utils.SWALR(optimizer, swa_lrs, anneal_epochs)  # type: ignore[arg-type]
+    return swa_utils.SWALR(optimizer, swa_lrs, anneal_epochs)
 
 
 def _floor_above_start(*, base_lr: float, eta_min: float, **_: float) -> str | None:

@@ -22,7 +22,7 @@ def cyclic(
         optimizer,
         base_lr=rates,
         max_lr=[max_lr * (rate / rates[0]) for rate in rates],
-        step_size_up=total_steps / (2 * cycles),  # type: ignore[arg-type]
+        step_size_up=total_steps / (2 * cycles),
         cycle_momentum=all("betas" in group or group.get("momentum") for group in groups),
     )
 

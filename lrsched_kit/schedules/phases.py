@@ -173,7 +173,7 @@ def compose(phases: Iterable[Phase], *, steps_per_epoch: int = 1) -> Schedule:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Sequence:
     """What the functions of a composed row know."""
 

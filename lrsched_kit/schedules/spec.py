@@ -139,8 +139,7 @@ class Schedule:
         >>> get_schedule("CyclicLR").for_group({"max_lr": 1.0, "cycles": 4}, 0.01)
         {'max_lr': 0.01, 'cycles': 4}
         """
-        told = self._rates_told
-        return {key: value * ratio if key in told else value for key, value in params.items()}
+        return {k: v * ratio if k in self._rates_told else v for k, v in params.items()}
 
     @property
     def _rates_told(self) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ..words.errors import nearest
+from ..words.errors import unknown
 from .data import Dataset, load_digits, toy_regression
 from .optimizers import get_rule
 
@@ -61,10 +61,7 @@ def get_advice(model: str) -> Advice:
 SimpleNet.
     """
     if model not in ADVICE:
-        raise ValueError(
-            f"model must be a known name{nearest(str(model), ADVICE)}, got {model!r}; "
-            f"known are {', '.join(ADVICE)}."
-        )
+        raise unknown("model", "a known name", model, ADVICE)
     return ADVICE[model]
 
 

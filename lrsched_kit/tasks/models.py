@@ -202,7 +202,7 @@ def seeded(make_model: Callable[[], nn.Module], seed: int) -> nn.Module:
     return model
 
 
-def _initialize(module: nn.Module, seed: int, *rows: Any, **named: Any) -> None:
+def _initialize(module: Any, seed: int, *rows: Any, **named: Any) -> None:
     """Draw a lazy layer's weights once, from numbers of its own."""
     del module.initialize_parameters  # from here on it is the class's own again
     with borrowed(seed):
