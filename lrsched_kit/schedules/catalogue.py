@@ -13,10 +13,10 @@ from ..words.errors import unknown
 from . import compositions, cosines, cycles, decays, warmups
 from .spec import FAMILIES, Schedule
 
-_ROWS = decays.ROWS + cosines.ROWS + warmups.ROWS + cycles.ROWS + compositions.ROWS
+ALL_ROWS = decays.ROWS + cosines.ROWS + warmups.ROWS + cycles.ROWS + compositions.ROWS
 
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
-    {row.name: row for family in FAMILIES for row in _ROWS if row.family == family}
+    {row.name: row for family in FAMILIES for row in ALL_ROWS if row.family == family}
 )
 """All rows by name, family by family."""
 
