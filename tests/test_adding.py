@@ -115,11 +115,7 @@ print(decays[-1], kit.get_schedule("Mine").params[0].help, style_of("Mine").colo
 
 
 def test_a_row_in_the_file_of_its_family_is_all_that_a_new_schedule_takes(tmp_path):
-    shutil.copytree(
-        Path(lrsched_kit.__file__).parent,
-        tmp_path / "lrsched_kit",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
+    shutil.copytree(Path(lrsched_kit.__file__).parent, tmp_path / "lrsched_kit")
     with (tmp_path / "lrsched_kit/schedules/decays.py").open("a") as file:
         file.write(NEW_ROW)
     command = [sys.executable, "-c", LOOKS_FOR_IT]

@@ -144,17 +144,13 @@ def check_metric(data: Dataset, metric: str, better: str | None = None) -> str:
     known = ["loss", *data.metrics]
     if metric not in known:
         raise unknown("metric", f"one that data {data.name!r} reports", metric, known)
-    if better not in (None, *BETTER):
-        raise ValueError(f"better must be 'lower' or 'higher', got {better!r}.")
     settled = {"loss": "lower", "accuracy": "higher"}.get(metric)
-    if settled and better not in (None, settled):
-        raise ValueError(f"better must be {settled!r} for metric {metric!r}, got {better!r}.")
-    if (found := settled or better) is None:
-        raise ValueError(
-            f"better must be 'lower' or 'higher' for metric {metric!r}, whose good values are not "
-            "known, got None."
-        )
-    return found
+    if better is None and settled is not None:
+        return settled
+    if better not in BETTER or settled not in (None, better):
+        allowed = repr(settled) if settled else "'lower' or 'higher'"
+        raise ValueError(f"better must be {allowed} for metric {metric!r}, got {better!r}.")
+    return better
 
 
 def told_metric(data: Dataset, mode: str, metric: str | None = None) -> str:
