@@ -50,7 +50,8 @@ class Schedule:
         make: a class of torch, called ``make(optimizer, **params)``, or a function that puts one
             together; where it names ``total_steps`` it is given that too. "Show code" prints it.
         params: the knobs, named as torch names them.
-        formula: LaTeX, with t the number of scheduler steps taken and T those of the run.
+        formula: LaTeX, with t the number of scheduler steps taken and T those of the run. It and
+            other texts are the row's own, or a key of the table of words.
         when: what the schedule is for, in one sentence.
         family: a key of `FAMILIES`, or one of your own.
         source: where it was published, or torch's page.
@@ -173,11 +174,7 @@ class Schedule:
 
 
 def dummy_optimizer(rates: Sequence[float]) -> Optimizer:
-    """Make an optimizer with these rates and nothing to train, for a scheduler to move.
-
-    >>> [group["lr"] for group in dummy_optimizer([0.1, 0.01]).param_groups]
-    [0.1, 0.01]
-    """
+    """Make an optimizer with these rates and nothing to train, for a scheduler to move."""
     groups = [{"params": [torch.zeros((), requires_grad=True)], "lr": rate} for rate in rates]
     return SGD(groups, lr=rates[0], momentum=0.9)
 

@@ -115,7 +115,7 @@ def _applied(
     """Yield the optimizer's ``param_groups`` as they stand at step 0..steps-1."""
     schedule = get_schedule(name)
     steps = int(check_number("steps", steps, integer=True))
-    reports = _check_metrics(schedule.name, metrics, steps) if schedule.metric_driven else None
+    reports = _reports(schedule.name, metrics, steps) if schedule.metric_driven else None
     optimizer = dummy_optimizer(rates)
     scheduler: Any = schedule.build(optimizer, total_steps=steps, **params)
     optimizer.step()  # torch warns of a scheduler whose optimizer has never stepped
@@ -124,7 +124,7 @@ def _applied(
         scheduler.step(*([] if reports is None else [reports[t]]))
 
 
-def _check_metrics(name: str, metrics: Sequence[float] | None, steps: int) -> np.ndarray:
+def _reports(name: str, metrics: Sequence[float] | None, steps: int) -> np.ndarray:
     if metrics is None:
         raise ValueError(
             f"metrics must be given for {name}: one number per step decides its rate, got None."

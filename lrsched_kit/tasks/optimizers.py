@@ -102,17 +102,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 
 
 def get_rule(name: str) -> Rule:
-    """Return the optimizer called ``name``.
-
-    Raises:
-        ValueError: for an unknown name, with the nearest one and the list.
-
-    >>> get_rule("adma")
-    Traceback (most recent call last):
-    ...
-    ValueError: optimizer must be a known name (did you mean 'adam'?), got 'adma'; \
-known are sgd, momentum, adam, adamw.
-    """
+    """Return the optimizer called ``name``, or refuse it with the nearest one."""
     if name not in RULES:
         raise unknown("optimizer", "a known name", name, RULES)
     return RULES[name]
@@ -238,10 +228,6 @@ def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def momentum_of(optimizer: optim.Optimizer) -> float:
-    """Return the momentum that the next step will use: with Adam, its first beta.
-
-    >>> momentum_of(make_optimizer("adam", torch.nn.Linear(2, 1).parameters(), lr=0.1))
-    0.9
-    """
+    """Return the momentum that the next step will use: with Adam, its first beta."""
     group = optimizer.param_groups[0]
     return group["betas"][0] if "betas" in group else group.get("momentum", 0.0)
