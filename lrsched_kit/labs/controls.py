@@ -15,7 +15,7 @@ from ..schedules.params import Choice, Knob, Steps
 from ..words import say
 from .live import WIDTH
 
-_TOGGLES = ("log", "code")
+_TOGGLES = ("log", "code", "mended")
 DIGITS = 3  # read-outs show so many significant digits, and labs train with just those
 
 
@@ -107,7 +107,7 @@ def move_to(slider: widgets.FloatLogSlider, value: float) -> None:
     slider.value = float(f"{10**power:.{DIGITS}g}")
 
 
-def make_menu(name: str, options: Iterable[str], value: str) -> widgets.Dropdown:
+def make_menu(name: str, options: Iterable[str | tuple[str, str]], value: str) -> widgets.Dropdown:
     """Make the menu of that name; with one option there is nothing to pick."""
     options = list(options)
     return widgets.Dropdown(
@@ -122,7 +122,7 @@ def make_menu(name: str, options: Iterable[str], value: str) -> widgets.Dropdown
 
 
 def make_buttons(names: Sequence[str], save_folder: str = "") -> dict[str, widgets.Widget]:
-    """Make buttons with words and tooltips; "log" and "code" stay down when clicked."""
+    """Make buttons with words and tooltips; "log", "code" and "mended" stay down."""
     made: dict[str, widgets.Widget] = {}
     for name in names:
         help_text = say(f"{name}_help", folder=save_folder)

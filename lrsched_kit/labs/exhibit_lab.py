@@ -18,7 +18,7 @@ from ..museum.picture import ExhibitAxes
 from ..plotting.style import kit_look
 from ..words import say
 from .base import Lab, Picture, Work
-from .controls import button_row, make_slider, read, slider_grid
+from .controls import button_row, make_buttons, make_menu, make_slider, read, slider_grid
 from .live import WIDTH, Cancel, LiveFigure
 
 CHANGED = "background: #fbe3b5"  # a line of code that the other version has not
@@ -108,38 +108,23 @@ class ExhibitLab(Lab[ExhibitRequest]):
     """
 
     def __init__(self, name: str = "stale_optimizer", **knobs: object) -> None:
-        start = get_exhibit(name).complete(knobs)
-        fixed = {
-            "exhibit": widgets.Dropdown(
-                options=[(f"{n}. {EXHIBITS[key].title}", key) for n, key in enumerate(EXHIBITS, 1)],
-                value=name,
-                tooltip=say("exhibit_help"),
-                layout=widgets.Layout(width="480px"),
-            ),
-            "mended": widgets.ToggleButton(
-                description=say("mended"),
-                tooltip=say("mended_help"),
-                layout=widgets.Layout(width="106px"),
-            ),
-            "run": _button("run", say("run_exhibit_help")),
-            "reset": _button("reset", say("reset_exhibit_help")),
-        }
-        self._fixed = fixed
+        first = get_exhibit(name).complete(knobs)
+        self._starts = {key: exhibit.complete({}) for key, exhibit in EXHIBITS.items()}
+        self._starts[name] = first
         self._knobs: dict[str, dict[str, widgets.Widget]] = {}  # by exhibit, made when first shown
-        self._starts: dict[str, dict[str, Any]] = {name: start}
+        titles = [(f"{n}. {EXHIBITS[key].title}", key) for n, key in enumerate(EXHIBITS, 1)]
+        buttons = make_buttons(("mended", "run", "reset"))
+        for key in ("run", "reset"):
+            buttons[key].tooltip = say(f"{key}_exhibit_help")
+        self._fixed = {"exhibit": make_menu("exhibit", titles, name), **buttons}
         self._grid = slider_grid([])
         self._work: ExhibitWork = ExhibitWork()
+        row, image = button_row(list(self._fixed.values())), self._work.picture.image
         super().__init__(
             self._work,
             {"exhibit": name, "mended": False},
-            {**fixed},
-            [
-                button_row(list(fixed.values())),
-                self._grid,
-                self._work.picture.image,
-                self._work.text,
-                self._work.code,
-            ],
+            dict(self._fixed),
+            [row, self._grid, image, self._work.text, self._work.code],
         )
         self._show_knobs(name)
         self._submit()
@@ -161,18 +146,14 @@ class ExhibitLab(Lab[ExhibitRequest]):
         super()._close_widgets(*others, *unseen)
 
     def _request(self, *, again: bool) -> ExhibitRequest:
-        name = self._name
-        starts, knobs = self._starts[name], self._knobs[name]
-        values = {
-            param.name: read(knobs[param.name], starts[param.name])
-            for param in EXHIBITS[name].params
-        }
-        return ExhibitRequest(EXHIBITS[name], values, self._fixed["mended"].value)
+        start = self._starts[self._name]
+        knobs = {key: read(knob, start[key]) for key, knob in self._knobs[self._name].items()}
+        return ExhibitRequest(EXHIBITS[self._name], knobs, self._fixed["mended"].value)
 
     def _show_knobs(self, name: str) -> None:
         """Put an exhibit's knobs on the page; they stand as they were left."""
         if name not in self._knobs:
-            start = self._starts.setdefault(name, EXHIBITS[name].complete({}))
+            start = self._starts[name]
             made = {p.name: make_slider(p, start[p.name]) for p in EXHIBITS[name].params}
             for knob in made.values():
                 self._listen(knob, self._on_move)
@@ -191,12 +172,6 @@ class ExhibitLab(Lab[ExhibitRequest]):
             self._knobs[self._name][key].value = value
         self._fixed["mended"].value = False
         self._submit()
-
-
-def _button(name: str, tooltip: str) -> widgets.Button:
-    return widgets.Button(
-        description=say(name), tooltip=tooltip, layout=widgets.Layout(width="62px")
-    )
 
 
 def _marked_code(exhibit: Exhibit, *, mended: bool) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch.optim import SGD, lr_scheduler
 
 from ..schedules.params import Choice, Param
-from .exhibit import PAGE, Exhibit
+from .exhibit import PAGE, make_exhibit
 
 
 def stale_optimizer_wrong(schedule: str = "StepLR", epochs: int = 20) -> Iterator[float]:
@@ -131,58 +131,29 @@ def kept_initial_lr_meant(new_lr: float, epochs: int) -> list[float]:
     return first + [new_lr * (1 - t / epochs) for t in range(epochs)]
 
 
-_HALL = "Binding: who moves which rate"
-
 EXHIBITS = (
-    Exhibit(
-        name="stale_optimizer",
-        hall=_HALL,
-        title="My learning rate never changes",
-        wrong=stale_optimizer_wrong,
-        right=stale_optimizer_right,
-        meant=stale_optimizer_meant,
-        params=(
-            Choice("schedule", ("StepLR", "ExponentialLR", "CosineAnnealingLR")),
-            Param("epochs", 20, 5, 40, integer=True),
-        ),
-        why=(
-            "A scheduler writes into the optimizer that it was built on. Here that one is no "
-            "longer used, and the optimizer that trains is never written to."
-        ),
+    make_exhibit(
+        stale_optimizer_wrong,
+        stale_optimizer_right,
+        stale_optimizer_meant,
+        Choice("schedule", ("StepLR", "ExponentialLR", "CosineAnnealingLR")),
+        Param("epochs", 20, 5, 40, integer=True),
         source="https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",
     ),
-    Exhibit(
-        name="used_up",
-        hall=_HALL,
-        title="My rate is tiny from the first epoch on, though the plot looked right",
-        wrong=used_up_wrong,
-        right=used_up_right,
-        meant=used_up_meant,
-        params=(
-            Param("gamma", 0.5, 0.05, 0.95, help="what each milestone multiplies the rate by"),
-            Param("epochs", 30, 5, 40, integer=True),
-        ),
-        why=(
-            "A scheduler cannot be rewound. Stepping it for the plot used up its milestones and "
-            "left its last rate in the optimizer."
-        ),
+    make_exhibit(
+        used_up_wrong,
+        used_up_right,
+        used_up_meant,
+        Param("gamma", 0.5, 0.05, 0.95),
+        Param("epochs", 30, 5, 40, integer=True),
         source=PAGE.format(name="MultiStepLR"),
     ),
-    Exhibit(
-        name="kept_initial_lr",
-        hall=_HALL,
-        title="I set a new lr, and the second scheduler ignores it",
-        wrong=kept_initial_lr_wrong,
-        right=kept_initial_lr_right,
-        meant=kept_initial_lr_meant,
-        params=(
-            Param("new_lr", 0.01, 0.001, 0.1, log=True, help="the rate for fine-tuning"),
-            Param("epochs", 10, 3, 20, integer=True, help="of each phase"),
-        ),
-        why=(
-            'The first scheduler wrote "initial_lr" into the optimizer. Later ones take their base '
-            'from there and never look at "lr".'
-        ),
+    make_exhibit(
+        kept_initial_lr_wrong,
+        kept_initial_lr_right,
+        kept_initial_lr_meant,
+        Param("new_lr", 0.01, 0.001, 0.1, log=True),
+        Param("epochs", 10, 3, 20, integer=True),
         source=PAGE.format(name="LambdaLR"),
     ),
 )

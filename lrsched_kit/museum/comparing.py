@@ -9,7 +9,7 @@ import torch
 from torch.optim import SGD, lr_scheduler
 
 from ..schedules.params import Param
-from .exhibit import Exhibit
+from .exhibit import make_exhibit
 
 
 def unfair_comparison_wrong(base_lr: float = 0.4, seeds: int = 1) -> Iterator[float]:
@@ -72,24 +72,15 @@ def unfair_comparison_meant(base_lr: float, seeds: int) -> list[float]:
 
 
 EXHIBITS = (
-    Exhibit(
-        name="unfair_comparison",
-        hall="Comparing: which schedule is better?",
-        title="My schedule wins by a lot, and a colleague cannot repeat it",
-        wrong=unfair_comparison_wrong,
-        right=unfair_comparison_right,
-        meant=unfair_comparison_meant,
-        params=(
-            Param("base_lr", 0.4, 0.01, 1.0, log=True, help="shared by both schedules"),
-            Param("seeds", 1, 1, 50, integer=True, help="per comparison"),
-        ),
-        why=(
-            "One seed reports its own luck. And a shared base_lr suits one side: more seeds "
-            "settle the number, but on the wrong one."
-        ),
+    make_exhibit(
+        unfair_comparison_wrong,
+        unfair_comparison_right,
+        unfair_comparison_meant,
+        Param("base_lr", 0.4, 0.01, 1.0, log=True),
+        Param("seeds", 1, 1, 50, integer=True),
         source="https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",
         unit="comparison",
-        curves=("gap in final loss",),
+        curves=("unfair_comparison.gap",),
         within=0.5,
     ),
 )

@@ -10,7 +10,7 @@ import torch
 from torch.optim import SGD, lr_scheduler
 
 from ..schedules.params import Param
-from .exhibit import PAGE, Exhibit
+from .exhibit import PAGE, make_exhibit
 
 
 def chained_warmup_wrong(warmup: int = 5, decay: int = 15) -> Iterator[float]:
@@ -145,75 +145,37 @@ def divided_by_hand_meant(at: int, T_max: int) -> list[float]:
     return [rate / 10 if t == at else rate for t, rate in enumerate(rates)]
 
 
-_HALL = "Composition: two hands on one rate"
-
 EXHIBITS = (
-    Exhibit(
-        name="chained_warmup",
-        hall=_HALL,
-        title="How do I warm up and then decay? My peak is only 0.75",
-        wrong=chained_warmup_wrong,
-        right=chained_warmup_right,
-        meant=chained_warmup_meant,
-        params=(
-            Param("warmup", 5, 1, 15, integer=True, help="epochs of warmup"),
-            Param("decay", 15, 5, 30, integer=True, help="epochs of annealing"),
-        ),
-        why=(
-            "ChainedScheduler multiplies: all its schedulers run from the first step on. When the "
-            "warmup is done, a third of the cosine is over."
-        ),
+    make_exhibit(
+        chained_warmup_wrong,
+        chained_warmup_right,
+        chained_warmup_meant,
+        Param("warmup", 5, 1, 15, integer=True),
+        Param("decay", 15, 5, 30, integer=True),
         source=PAGE.format(name="ChainedScheduler"),
     ),
-    Exhibit(
-        name="absolute_and_relative",
-        hall=_HALL,
-        title="ReduceLROnPlateau cuts my rate, and the next epoch it is back",
-        wrong=absolute_and_relative_wrong,
-        right=absolute_and_relative_right,
-        meant=absolute_and_relative_meant,
-        params=(
-            Param("warmup", 3, 1, 5, integer=True, help="epochs of warmup"),
-            Param("stalls_at", 6, 5, 15, integer=True, help="last epoch with a better loss"),
-        ),
-        why=(
-            "LambdaLR writes base_lr times its function, whatever the rate was. The plateau "
-            "scheduler multiplies what it finds. The one that writes wins at every step."
-        ),
+    make_exhibit(
+        absolute_and_relative_wrong,
+        absolute_and_relative_right,
+        absolute_and_relative_meant,
+        Param("warmup", 3, 1, 5, integer=True),
+        Param("stalls_at", 6, 5, 15, integer=True),
         source=PAGE.format(name="ReduceLROnPlateau"),
     ),
-    Exhibit(
-        name="torn_warmup",
-        hall=_HALL,
-        title="My first update does nothing, and the loss jumps when the warmup ends",
-        wrong=torn_warmup_wrong,
-        right=torn_warmup_right,
-        meant=torn_warmup_meant,
-        params=(
-            Param("warmup", 8, 2, 10, integer=True, help="epochs of warmup"),
-            Param("epochs", 20, 12, 40, integer=True),
-        ),
-        why=(
-            "t / warmup is 0 at t = 0 and not yet 1 at the last warmup epoch, and a cosine counted "
-            "from the start of the run has long left 1."
-        ),
+    make_exhibit(
+        torn_warmup_wrong,
+        torn_warmup_right,
+        torn_warmup_meant,
+        Param("warmup", 8, 2, 10, integer=True),
+        Param("epochs", 20, 12, 40, integer=True),
         source=PAGE.format(name="LambdaLR"),
     ),
-    Exhibit(
-        name="divided_by_hand",
-        hall=_HALL,
-        title="I divided lr by 10 for one epoch, and it stays ten times too small",
-        wrong=divided_by_hand_wrong,
-        right=divided_by_hand_right,
-        meant=divided_by_hand_meant,
-        params=(
-            Param("at", 3, 0, 9, integer=True, help="the epoch", must_be="non-negative"),
-            Param("T_max", 10, 10, 30, integer=True, help="also the length of the run"),
-        ),
-        why=(
-            "Most of torch's schedulers make the next rate from the present one in the optimizer. "
-            "What you write there by hand becomes part of every later rate."
-        ),
+    make_exhibit(
+        divided_by_hand_wrong,
+        divided_by_hand_right,
+        divided_by_hand_meant,
+        Param("at", 3, 0, 9, integer=True, must_be="non-negative"),
+        Param("T_max", 10, 10, 30, integer=True),
         source=PAGE.format(name="CosineAnnealingLR"),
     ),
 )

@@ -9,7 +9,7 @@ import torch
 from torch.optim import SGD, lr_scheduler
 
 from ..schedules.params import Param
-from .exhibit import PAGE, Exhibit
+from .exhibit import PAGE, make_exhibit
 
 
 def wrong_order_wrong(step_size: int = 3, epochs: int = 9) -> Iterator[float]:
@@ -99,62 +99,33 @@ def late_plateau_meant(bad_epochs: int, epochs: int) -> np.ndarray:
     return np.maximum(0.1**cuts, 1e-8)
 
 
-_HALL = "Order and unit: when to step, and how often"
-
 EXHIBITS = (
-    Exhibit(
-        name="wrong_order",
-        hall=_HALL,
-        title="My rate drops one epoch early",
-        wrong=wrong_order_wrong,
-        right=wrong_order_right,
-        meant=wrong_order_meant,
-        params=(
-            Param("step_size", 3, 1, 8, integer=True, help="epochs between two drops"),
-            Param("epochs", 9, 2, 20, integer=True),
-        ),
-        why=(
-            "The scheduler moves on before the optimizer has used its first rate, so that value "
-            "is skipped and everything after it comes one epoch early."
-        ),
+    make_exhibit(
+        wrong_order_wrong,
+        wrong_order_right,
+        wrong_order_meant,
+        Param("step_size", 3, 1, 8, integer=True),
+        Param("epochs", 9, 2, 20, integer=True),
         source="https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",
         log=True,
     ),
-    Exhibit(
-        name="wrong_unit",
-        hall=_HALL,
-        title="My rate is zero after one epoch",
-        wrong=wrong_unit_wrong,
-        right=wrong_unit_right,
-        meant=wrong_unit_meant,
-        params=(
-            Param("step_size", 10, 1, 20, integer=True, help="meant as epochs"),
-            Param("batches", 100, 1, 100, integer=True, help="per epoch"),
-            Param("epochs", 3, 1, 20, integer=True),
-        ),
-        why=(
-            "A scheduler counts its own steps and knows nothing of epochs. Called after every "
-            "batch, it drops every 10 batches instead of every 10 epochs."
-        ),
+    make_exhibit(
+        wrong_unit_wrong,
+        wrong_unit_right,
+        wrong_unit_meant,
+        Param("step_size", 10, 1, 20, integer=True),
+        Param("batches", 100, 1, 100, integer=True),
+        Param("epochs", 3, 1, 20, integer=True),
         source=PAGE.format(name="StepLR"),
         unit="batch",
         log=True,
     ),
-    Exhibit(
-        name="late_plateau",
-        hall=_HALL,
-        title="ReduceLROnPlateau acts one epoch late",
-        wrong=late_plateau_wrong,
-        right=late_plateau_right,
-        meant=late_plateau_meant,
-        params=(
-            Param("bad_epochs", 2, 1, 6, integer=True, help="after so many, the rate is to fall"),
-            Param("epochs", 12, 2, 20, integer=True),
-        ),
-        why=(
-            "patience is the number of bad epochs that are forgiven. The rate falls at the next "
-            "one: with patience=2, on the third."
-        ),
+    make_exhibit(
+        late_plateau_wrong,
+        late_plateau_right,
+        late_plateau_meant,
+        Param("bad_epochs", 2, 1, 6, integer=True),
+        Param("epochs", 12, 2, 20, integer=True),
         source=PAGE.format(name="ReduceLROnPlateau"),
         log=True,
     ),

@@ -7,13 +7,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import cos, pi
 from typing import Any
 
 import numpy as np
 
 from ..schedules.params import Choice, Param
-from ..words import say
+from ..words import Worded, say
 from ..words.errors import nearest
 
 HEADER = """\
@@ -92,30 +93,27 @@ class Showing:
     @property
     def verdict(self) -> str:
         """Where applied and meant part, in a sentence."""
-        wrong, steps = self.wrong_steps, len(self.meant)
-        units = say(f"{self.unit}_plural")
+        wrong = self.wrong_steps
+        known = {"steps": len(self.meant), "units": say(f"{self.unit}_plural")}
         if len(wrong) == 0:
-            return say("exhibit_agrees", steps=steps, units=units)
-        return say(
-            "exhibit_differs",
-            count=len(wrong),
-            steps=steps,
-            units=units,
-            unit=say(self.unit),
-            first=wrong[0],
-        )
+            return say("exhibit_agrees", **known)
+        unit = say(self.unit)
+        return say("exhibit_differs", count=len(wrong), unit=unit, first=wrong[0], **known)
 
     @property
     def lines(self) -> list[str]:
         """The verdict, and what torch had to say."""
-        said = [say("torch_warns", message=_first_words(text)) for text in self.warnings]
+        said = [
+            say("torch_warns", message=text.split(" See more details")[0].strip())
+            for text in self.warnings
+        ]
         if self.error is not None:
             kind = type(self.error).__name__
             said.append(say("torch_raises", kind=kind, message=self.error))
         return [self.verdict, *said]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exhibit:
     """One way to get a schedule wrong.
 
@@ -130,22 +128,22 @@ class Exhibit:
         why: one or two sentences.
         source: torch's page about it.
         unit: what one step is.
-        curves: what is yielded.
+        curves: what is yielded: labels, or keys of the table of words.
         log: whether the picture's axis is logarithmic.
         within: how far applied and meant may be apart, relative to the latter.
     """
 
     name: str
-    hall: str
-    title: str
+    hall: str = Worded()
+    title: str = Worded()
     wrong: Callable[..., Iterator[Any]]
     right: Callable[..., Iterator[Any]]
     meant: Callable[..., Any]
     params: tuple[Param | Choice, ...]
-    why: str
+    why: str = Worded()
     source: str
     unit: str = "epoch"
-    curves: tuple[str, ...] = ("learning rate",)
+    curves: tuple[str, ...] = ("rate",)
     log: bool = False
     within: float = 1e-9
 
@@ -174,7 +172,7 @@ class Exhibit:
         True
         """
         settings = self.complete(knobs)
-        meant = _column(list(self.meant(**settings)))
+        meant = _table(self.meant(**settings))
         values: list[Any] = []
         error = None
         with _warnings_of_this_thread() as said:
@@ -182,7 +180,7 @@ class Exhibit:
                 values.extend((self.right if mended else self.wrong)(**settings))
             except Exception as raised:  # a result, shown in words
                 error = raised
-        applied = _column(values) if values else np.empty((0, meant.shape[1]))
+        applied = _table(values) if values else meant[:0]
         return Showing(applied, meant, tuple(dict.fromkeys(said)), error, self.unit, self.within)
 
     def complete(self, knobs: Mapping[str, object]) -> dict[str, Any]:
@@ -194,7 +192,37 @@ class Exhibit:
                     f"{self.name} has no knob {name!r}{nearest(name, known)}; "
                     f"it takes {', '.join(known)}."
                 )
-        return {name: _within(p, knobs.get(name, p.default)) for name, p in known.items()}
+        return {name: _within_slider(p, knobs.get(name, p.default)) for name, p in known.items()}
+
+
+def make_exhibit(
+    wrong: Callable[..., Iterator[Any]],
+    right: Callable[..., Iterator[Any]],
+    meant: Callable[..., Any],
+    *knobs: Param | Choice,
+    **rest: Any,
+) -> Exhibit:
+    """Make an exhibit of the museum: its words are found under the names that it already has.
+
+    ``past_t_max_meant`` in ``horizon.py`` makes "past_t_max" in the hall "horizon.hall", with the
+    tooltip "past_t_max.T_max" for its knob T_max.
+    """
+    name = meant.__name__.removesuffix("_meant")
+    hall = meant.__module__.rpartition(".")[2]
+    return Exhibit(
+        name=name,
+        hall=f"{hall}.hall",
+        wrong=wrong,
+        right=right,
+        meant=meant,
+        params=tuple(replace(knob, help=f"{name}.{knob.name}") for knob in knobs),
+        **rest,
+    )
+
+
+def cosine(part: float) -> float:
+    """Return half a cosine: 1 when ``part`` is 0, and 0 when it is 1."""
+    return (1 + cos(pi * part)) / 2
 
 
 @contextmanager
@@ -211,13 +239,12 @@ def _warnings_of_this_thread() -> Iterator[list[str]]:
         message: Warning | str,
         category: type[Warning] | None = None,
         stacklevel: int = 1,
-        *args: Any,
         **options: Any,
     ) -> None:
         if threading.get_ident() == here:
             said.append(str(message))
         else:
-            warn(message, category, stacklevel + 1, *args, **options)
+            warn(message, category, stacklevel + 1, **options)
 
     with _listening:
         warn, warnings.warn = warnings.warn, note
@@ -227,21 +254,18 @@ def _warnings_of_this_thread() -> Iterator[list[str]]:
             warnings.warn = warn
 
 
-def _within(param: Param | Choice, value: object) -> Any:
-    """Check a knob: the mistakes are arranged within the ends of the sliders, not beyond them."""
-    checked = param.check(value)
-    if isinstance(param, Param) and not param.low <= checked <= param.high:
+def _within_slider(param: Param | Choice, value: object) -> Any:
+    """Refuse what a slider cannot reach: the mistakes are arranged within its ends."""
+    if isinstance(param, Choice):
+        return param.check(value)
+    number = param.check(value)
+    if not param.low <= number <= param.high:
         raise ValueError(
             f"{param.name} must be between {param.low:g} and {param.high:g}, got {value!r}."
         )
-    return checked
+    return number
 
 
-def _column(values: list[Any]) -> np.ndarray:
+def _table(values: Any) -> np.ndarray:
     """Return numbers or tuples as an array of shape ``(steps, curves)``."""
-    array = np.array(values, dtype=float)
-    return array[:, np.newaxis] if array.ndim == 1 else array
-
-
-def _first_words(message: str) -> str:
-    return message.split(" See more details")[0].strip()
+    return np.array(values, dtype=float).reshape(len(values), -1)

@@ -9,7 +9,7 @@ import torch
 from torch.optim import SGD, lr_scheduler
 
 from ..schedules.params import Param
-from .exhibit import PAGE, Exhibit
+from .exhibit import PAGE, make_exhibit
 
 
 def past_t_max_wrong(T_max: int = 5, epochs: int = 12) -> Iterator[float]:
@@ -112,61 +112,32 @@ def one_cycle_meant(total_steps: int, updates: int) -> list[tuple[float, float]]
     return [(rate, 0.9) for rate in up + down]
 
 
-_HALL = "Horizon: how long a schedule lasts"
-
 EXHIBITS = (
-    Exhibit(
-        name="past_t_max",
-        hall=_HALL,
-        title="Why does my rate rise again after T_max?",
-        wrong=past_t_max_wrong,
-        right=past_t_max_right,
-        meant=past_t_max_meant,
-        params=(
-            Param("T_max", 5, 1, 20, integer=True, help="steps from the top to the bottom"),
-            Param("epochs", 12, 2, 30, integer=True),
-        ),
-        why=(
-            "A cosine is periodic, and torch does not stop it: T_max is half a period. After it, "
-            "the rate climbs for as long as it fell."
-        ),
+    make_exhibit(
+        past_t_max_wrong,
+        past_t_max_right,
+        past_t_max_meant,
+        Param("T_max", 5, 1, 20, integer=True),
+        Param("epochs", 12, 2, 30, integer=True),
         source=PAGE.format(name="CosineAnnealingLR"),
     ),
-    Exhibit(
-        name="unfinished_cosine",
-        hall=_HALL,
-        title="My run ends while the rate is still half its peak",
-        wrong=unfinished_cosine_wrong,
-        right=unfinished_cosine_right,
-        meant=unfinished_cosine_meant,
-        params=(
-            Param("batches", 80, 20, 120, integer=True, help="in the whole run"),
-            Param("accumulate", 2, 1, 8, integer=True, help="batches per update"),
-        ),
-        why=(
-            "T_max and total_steps are counted in calls of scheduler.step(). With two batches per "
-            "update there are half as many calls as batches."
-        ),
+    make_exhibit(
+        unfinished_cosine_wrong,
+        unfinished_cosine_right,
+        unfinished_cosine_meant,
+        Param("batches", 80, 20, 120, integer=True),
+        Param("accumulate", 2, 1, 8, integer=True),
         source=PAGE.format(name="CosineAnnealingLR"),
         unit="update",
     ),
-    Exhibit(
-        name="one_cycle",
-        hall=_HALL,
-        title="OneCycleLR: Tried to step 11 times, and who changed my momentum?",
-        wrong=one_cycle_wrong,
-        right=one_cycle_right,
-        meant=one_cycle_meant,
-        params=(
-            Param("total_steps", 10, 5, 30, integer=True, help="what the scheduler is told"),
-            Param("updates", 13, 5, 30, integer=True, help="what the run needs"),
-        ),
-        why=(
-            "OneCycleLR overwrites the optimizer's lr and momentum, and lasts exactly total_steps "
-            "updates. One more rebounds; the call after that raises."
-        ),
+    make_exhibit(
+        one_cycle_wrong,
+        one_cycle_right,
+        one_cycle_meant,
+        Param("total_steps", 10, 5, 30, integer=True),
+        Param("updates", 13, 5, 30, integer=True),
         source=PAGE.format(name="OneCycleLR"),
         unit="update",
-        curves=("learning rate", "momentum (dashed)"),
+        curves=("rate", "one_cycle.momentum"),
     ),
 )

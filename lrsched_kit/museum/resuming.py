@@ -9,7 +9,7 @@ import torch
 from torch.optim import SGD, lr_scheduler
 
 from ..schedules.params import Choice, Param
-from .exhibit import PAGE, Exhibit
+from .exhibit import PAGE, make_exhibit
 
 
 def resume_order_wrong(schedule: str = "LinearLR", stop: int = 8) -> Iterator[float]:
@@ -117,41 +117,21 @@ def lost_function_meant(saved_gamma: float, new_gamma: float) -> list[float]:
     return [saved_gamma**t for t in range(20)]
 
 
-_HALL = "Resuming: what do I save, and in which order do I load it?"
-
 EXHIBITS = (
-    Exhibit(
-        name="resume_order",
-        hall=_HALL,
-        title="After resuming, my rate is ten times too low",
-        wrong=resume_order_wrong,
-        right=resume_order_right,
-        meant=resume_order_meant,
-        params=(
-            Choice("schedule", ("LinearLR", "ConstantLR", "SequentialLR")),
-            Param("stop", 8, 1, 18, integer=True, help="the epoch before which the run stops"),
-        ),
-        why=(
-            "Building a scheduler writes its first rate into the optimizer, over the one that was "
-            "just loaded. Loading the scheduler's state does not put it back."
-        ),
+    make_exhibit(
+        resume_order_wrong,
+        resume_order_right,
+        resume_order_meant,
+        Choice("schedule", ("LinearLR", "ConstantLR", "SequentialLR")),
+        Param("stop", 8, 1, 18, integer=True),
         source=PAGE.format(name="LRScheduler"),
     ),
-    Exhibit(
-        name="lost_function",
-        hall=_HALL,
-        title="I resumed a LambdaLR, and it follows another curve",
-        wrong=lost_function_wrong,
-        right=lost_function_right,
-        meant=lost_function_meant,
-        params=(
-            Param("saved_gamma", 0.9, 0.7, 0.99, help="of the run that was saved"),
-            Param("new_gamma", 0.8, 0.7, 0.99, help="in the script that resumes"),
-        ),
-        why=(
-            "LambdaLR's state holds the number of steps but no function, for a lambda None. The "
-            "resumed run uses whatever function the new script brings."
-        ),
+    make_exhibit(
+        lost_function_wrong,
+        lost_function_right,
+        lost_function_meant,
+        Param("saved_gamma", 0.9, 0.7, 0.99),
+        Param("new_gamma", 0.8, 0.7, 0.99),
         source=PAGE.format(name="LambdaLR"),
     ),
 )

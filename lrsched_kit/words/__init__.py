@@ -48,6 +48,15 @@ def say(key: str, /, **values: object) -> str:
     return text.format(**values) if values else text
 
 
+def wording(text: str) -> str:
+    """Return the sentence under the key ``text``; or ``text``, where that is a reader's own.
+
+    >>> wording("rate"), wording("my own label")
+    ('learning rate', 'my own label')
+    """
+    return _table.get(text, text)
+
+
 class Worded:
     """A text of a dataclass, looked up whenever it is read, so that it follows the language.
 
