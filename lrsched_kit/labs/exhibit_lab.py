@@ -119,12 +119,12 @@ class ExhibitLab(Lab[ExhibitRequest]):
         self._fixed = {"exhibit": make_menu("exhibit", titles, name), **buttons}
         self._grid = slider_grid([])
         self._work: ExhibitWork = ExhibitWork()
-        row, image = button_row(list(self._fixed.values())), self._work.picture.image
+        row = button_row(list(self._fixed.values()))
         super().__init__(
             self._work,
             {"exhibit": name, "mended": False},
             dict(self._fixed),
-            [row, self._grid, image, self._work.text, self._work.code],
+            [row, self._grid, self._work.picture.image, self._work.text, self._work.code],
         )
         self._show_knobs(name)
         self._submit()

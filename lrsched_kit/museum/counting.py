@@ -1,7 +1,5 @@
 """Second hall: in which order to step, how often, and from which number counting starts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
@@ -30,11 +28,6 @@ def wrong_order_right(step_size: int = 3, epochs: int = 9) -> Iterator[float]:
         yield optimizer.param_groups[0]["lr"]
         optimizer.step()
         scheduler.step()
-
-
-def wrong_order_meant(step_size: int, epochs: int) -> np.ndarray:
-    """Return stairs of ``step_size`` epochs each."""
-    return 0.1 ** (np.arange(epochs) // step_size)
 
 
 def wrong_unit_wrong(step_size: int = 10, batches: int = 100, epochs: int = 3) -> Iterator[float]:
@@ -101,31 +94,30 @@ def late_plateau_meant(bad_epochs: int, epochs: int) -> np.ndarray:
 
 EXHIBITS = (
     make_exhibit(
-        wrong_order_wrong,
-        wrong_order_right,
-        wrong_order_meant,
         Param("step_size", 3, 1, 8, integer=True),
         Param("epochs", 9, 2, 20, integer=True),
-        source="https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",
+        wrong=wrong_order_wrong,
+        right=wrong_order_right,
+        meant=lambda step_size, epochs: [0.1 ** (t // step_size) for t in range(epochs)],
         log=True,
     ),
     make_exhibit(
-        wrong_unit_wrong,
-        wrong_unit_right,
-        wrong_unit_meant,
         Param("step_size", 10, 1, 20, integer=True),
         Param("batches", 100, 1, 100, integer=True),
         Param("epochs", 3, 1, 20, integer=True),
+        wrong=wrong_unit_wrong,
+        right=wrong_unit_right,
+        meant=wrong_unit_meant,
         source=PAGE.format(name="StepLR"),
         unit="batch",
         log=True,
     ),
     make_exhibit(
-        late_plateau_wrong,
-        late_plateau_right,
-        late_plateau_meant,
         Param("bad_epochs", 2, 1, 6, integer=True),
         Param("epochs", 12, 2, 20, integer=True),
+        wrong=late_plateau_wrong,
+        right=late_plateau_right,
+        meant=late_plateau_meant,
         source=PAGE.format(name="ReduceLROnPlateau"),
         log=True,
     ),

@@ -26,10 +26,10 @@ from torch.optim import SGD, lr_scheduler
 """
 """All that the code of an exhibit needs; a test runs each piece after just these lines."""
 
+ADJUSTING = "https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate"
 PAGE = "https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.{name}.html"
 
-# warnings.warn belongs to the whole process: two labs must not take it at once.
-_listening = threading.Lock()
+_listening = threading.Lock()  # warnings.warn is the whole process's: one lab at a time takes it
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,11 +79,11 @@ class Showing:
     @property
     def wrong_steps(self) -> np.ndarray:
         """The steps, counted from 0, at which applied and meant differ or nothing was applied."""
-        limit = self.within * np.maximum(np.abs(self.meant), 1e-3 * np.abs(self.meant).max(axis=0))
-        same = np.zeros(len(self.meant), dtype=bool)
-        done = len(self.applied)
-        same[:done] = np.all(np.abs(self.applied - self.meant[:done]) <= limit[:done], axis=1)
-        return np.flatnonzero(~same)
+        size = np.abs(self.meant)
+        limit = self.within * np.maximum(size, 1e-3 * size.max(axis=0))
+        applied = np.full_like(self.meant, np.nan)
+        applied[: len(self.applied)] = self.applied
+        return np.flatnonzero(~np.all(np.abs(applied - self.meant) <= limit, axis=1))
 
     @property
     def agrees(self) -> bool:
@@ -141,7 +141,7 @@ class Exhibit:
     meant: Callable[..., Any]
     params: tuple[Param | Choice, ...]
     why: str = Worded()
-    source: str
+    source: str = ADJUSTING
     unit: str = "epoch"
     curves: tuple[str, ...] = ("rate",)
     log: bool = False
@@ -192,35 +192,31 @@ class Exhibit:
                     f"{self.name} has no knob {name!r}{nearest(name, known)}; "
                     f"it takes {', '.join(known)}."
                 )
-        return {name: _within_slider(p, knobs.get(name, p.default)) for name, p in known.items()}
+        settings: dict[str, Any] = {
+            name: p.check(knobs.get(name, p.default)) for name, p in known.items()
+        }
+        for name, param in known.items():
+            # The mistakes are arranged within the ends of the sliders, not beyond them.
+            if isinstance(param, Param) and not param.low <= settings[name] <= param.high:
+                ends = f"between {param.low:g} and {param.high:g}"
+                raise ValueError(f"{name} must be {ends}, got {knobs[name]!r}.")
+        return settings
 
 
-def make_exhibit(
-    wrong: Callable[..., Iterator[Any]],
-    right: Callable[..., Iterator[Any]],
-    meant: Callable[..., Any],
-    *knobs: Param | Choice,
-    **rest: Any,
-) -> Exhibit:
+def make_exhibit(*knobs: Param | Choice, **parts: Any) -> Exhibit:
     """Make an exhibit of the museum: its words are found under the names that it already has.
 
-    ``past_t_max_meant`` in ``horizon.py`` makes "past_t_max" in the hall "horizon.hall", with the
+    ``past_t_max_wrong`` in ``horizon.py`` makes "past_t_max" in the hall "horizon.hall", with the
     tooltip "past_t_max.T_max" for its knob T_max.
     """
-    name = meant.__name__.removesuffix("_meant")
-    hall = meant.__module__.rpartition(".")[2]
-    return Exhibit(
-        name=name,
-        hall=f"{hall}.hall",
-        wrong=wrong,
-        right=right,
-        meant=meant,
-        params=tuple(replace(knob, help=f"{name}.{knob.name}") for knob in knobs),
-        **rest,
-    )
+    wrong = parts["wrong"]
+    name = wrong.__name__.removesuffix("_wrong")
+    hall = wrong.__module__.rpartition(".")[2]
+    params = tuple(replace(knob, help=f"{name}.{knob.name}") for knob in knobs)
+    return Exhibit(name=name, hall=f"{hall}.hall", params=params, **parts)
 
 
-def cosine(part: float) -> float:
+def half_cosine(part: float) -> float:
     """Return half a cosine: 1 when ``part`` is 0, and 0 when it is 1."""
     return (1 + cos(pi * part)) / 2
 
@@ -235,35 +231,18 @@ def _warnings_of_this_thread() -> Iterator[list[str]]:
     said: list[str] = []
     here = threading.get_ident()
 
-    def note(
-        message: Warning | str,
-        category: type[Warning] | None = None,
-        stacklevel: int = 1,
-        **options: Any,
-    ) -> None:
+    def note(message: Any, category: Any = None, stacklevel: int = 1, **options: Any) -> None:
         if threading.get_ident() == here:
             said.append(str(message))
         else:
             warn(message, category, stacklevel + 1, **options)
 
     with _listening:
-        warn, warnings.warn = warnings.warn, note
+        warn, warnings.warn = warnings.warn, note  # type: ignore[assignment]
         try:
             yield said
         finally:
             warnings.warn = warn
-
-
-def _within_slider(param: Param | Choice, value: object) -> Any:
-    """Refuse what a slider cannot reach: the mistakes are arranged within its ends."""
-    if isinstance(param, Choice):
-        return param.check(value)
-    number = param.check(value)
-    if not param.low <= number <= param.high:
-        raise ValueError(
-            f"{param.name} must be between {param.low:g} and {param.high:g}, got {value!r}."
-        )
-    return number
 
 
 def _table(values: Any) -> np.ndarray:

@@ -1,15 +1,12 @@
 """Third hall: schedules that end before the run does, or after it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from math import cos, pi
 
 import torch
 from torch.optim import SGD, lr_scheduler
 
 from ..schedules.params import Param
-from .exhibit import PAGE, make_exhibit
+from .exhibit import PAGE, half_cosine, make_exhibit
 
 
 def past_t_max_wrong(T_max: int = 5, epochs: int = 12) -> Iterator[float]:
@@ -31,11 +28,6 @@ def past_t_max_right(T_max: int = 5, epochs: int = 12) -> Iterator[float]:
         optimizer.step()
         if epoch < T_max:
             scheduler.step()
-
-
-def past_t_max_meant(T_max: int, epochs: int) -> list[float]:
-    """Return a cosine from 1 to 0 that stays at 0."""
-    return [(1 + cos(pi * min(t, T_max) / T_max)) / 2 for t in range(epochs)]
 
 
 def unfinished_cosine_wrong(batches: int = 80, accumulate: int = 2) -> Iterator[float]:
@@ -66,7 +58,7 @@ def unfinished_cosine_right(batches: int = 80, accumulate: int = 2) -> Iterator[
 def unfinished_cosine_meant(batches: int, accumulate: int) -> list[float]:
     """Return a cosine from 1 to 0 over the updates that there are."""
     updates = batches // accumulate
-    return [(1 + cos(pi * t / updates)) / 2 for t in range(updates)]
+    return [half_cosine(t / updates) for t in range(updates)]
 
 
 def one_cycle_wrong(total_steps: int = 10, updates: int = 13) -> Iterator[tuple[float, float]]:
@@ -103,39 +95,36 @@ def one_cycle_right(total_steps: int = 10, updates: int = 13) -> Iterator[tuple[
 def one_cycle_meant(total_steps: int, updates: int) -> list[tuple[float, float]]:
     """Return one cycle over all updates, up in 30 % of them, at a momentum of 0.9."""
     top, end = 0.3 * updates - 1, updates - 1
-
-    def between(low: float, high: float, part: float) -> float:
-        return low + (high - low) * (1 - cos(pi * part)) / 2
-
-    up = [between(1 / 25, 1.0, t / top) for t in range(updates) if t <= top]
-    down = [between(1.0, 1 / 25e4, (t - top) / (end - top)) for t in range(len(up), updates)]
-    return [(rate, 0.9) for rate in up + down]
+    first, last = 1 / 25, 1 / 25e4
+    up = [1 - (1 - first) * half_cosine(t / top) for t in range(updates) if t <= top]
+    down = [half_cosine((t - top) / (end - top)) for t in range(len(up), updates)]
+    return [(rate, 0.9) for rate in up + [last + (1 - last) * part for part in down]]
 
 
 EXHIBITS = (
     make_exhibit(
-        past_t_max_wrong,
-        past_t_max_right,
-        past_t_max_meant,
         Param("T_max", 5, 1, 20, integer=True),
         Param("epochs", 12, 2, 30, integer=True),
+        wrong=past_t_max_wrong,
+        right=past_t_max_right,
+        meant=lambda T_max, epochs: [half_cosine(min(t, T_max) / T_max) for t in range(epochs)],
         source=PAGE.format(name="CosineAnnealingLR"),
     ),
     make_exhibit(
-        unfinished_cosine_wrong,
-        unfinished_cosine_right,
-        unfinished_cosine_meant,
         Param("batches", 80, 20, 120, integer=True),
         Param("accumulate", 2, 1, 8, integer=True),
+        wrong=unfinished_cosine_wrong,
+        right=unfinished_cosine_right,
+        meant=unfinished_cosine_meant,
         source=PAGE.format(name="CosineAnnealingLR"),
         unit="update",
     ),
     make_exhibit(
-        one_cycle_wrong,
-        one_cycle_right,
-        one_cycle_meant,
         Param("total_steps", 10, 5, 30, integer=True),
         Param("updates", 13, 5, 30, integer=True),
+        wrong=one_cycle_wrong,
+        right=one_cycle_right,
+        meant=one_cycle_meant,
         source=PAGE.format(name="OneCycleLR"),
         unit="update",
         curves=("rate", "one_cycle.momentum"),

@@ -1,15 +1,12 @@
 """Fifth hall: stopping, saving, and going on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from math import cos, pi
 
 import torch
 from torch.optim import SGD, lr_scheduler
 
 from ..schedules.params import Choice, Param
-from .exhibit import PAGE, make_exhibit
+from .exhibit import PAGE, half_cosine, make_exhibit
 
 
 def resume_order_wrong(schedule: str = "LinearLR", stop: int = 8) -> Iterator[float]:
@@ -68,7 +65,7 @@ def resume_order_meant(schedule: str, stop: int) -> list[float]:
     """Return the curve of a run that was never interrupted."""
     low = [0.1] * 5 if schedule == "ConstantLR" else [0.1 + 0.9 * t / 5 for t in range(5)]
     if schedule == "SequentialLR":
-        return low + [(1 + cos(pi * t / 15)) / 2 for t in range(15)]
+        return low + [half_cosine(t / 15) for t in range(15)]
     return low + [1.0] * 15
 
 
@@ -112,26 +109,21 @@ def lost_function_right(saved_gamma: float = 0.9, new_gamma: float = 0.8) -> Ite
         scheduler.step()
 
 
-def lost_function_meant(saved_gamma: float, new_gamma: float) -> list[float]:
-    """Return the curve of a run that was never interrupted."""
-    return [saved_gamma**t for t in range(20)]
-
-
 EXHIBITS = (
     make_exhibit(
-        resume_order_wrong,
-        resume_order_right,
-        resume_order_meant,
         Choice("schedule", ("LinearLR", "ConstantLR", "SequentialLR")),
         Param("stop", 8, 1, 18, integer=True),
+        wrong=resume_order_wrong,
+        right=resume_order_right,
+        meant=resume_order_meant,
         source=PAGE.format(name="LRScheduler"),
     ),
     make_exhibit(
-        lost_function_wrong,
-        lost_function_right,
-        lost_function_meant,
         Param("saved_gamma", 0.9, 0.7, 0.99),
         Param("new_gamma", 0.8, 0.7, 0.99),
+        wrong=lost_function_wrong,
+        right=lost_function_right,
+        meant=lambda saved_gamma, new_gamma: [saved_gamma**t for t in range(20)],
         source=PAGE.format(name="LambdaLR"),
     ),
 )

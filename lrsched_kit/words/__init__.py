@@ -72,6 +72,10 @@ class Worded:
     ('Run', 'my own words')
     """
 
+    def __new__(cls) -> Any:
+        """Stand where a text is expected, for type checkers too."""
+        return super().__new__(cls)
+
     def __set_name__(self, owner: type, name: str) -> None:
         self._field = name
 
