@@ -35,7 +35,7 @@ class ExhibitRequest:
 
 
 class ExhibitPicture(Picture):
-    """Draws showings into one widget."""
+    """Draws runs of exhibits into one widget."""
 
     @kit_look()
     def __init__(self) -> None:

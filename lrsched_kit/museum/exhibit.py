@@ -199,7 +199,7 @@ class Exhibit:
             # The mistakes are arranged within the ends of the sliders, not beyond them.
             if isinstance(param, Param) and not param.low <= settings[name] <= param.high:
                 ends = f"between {param.low:g} and {param.high:g}"
-                raise ValueError(f"{name} must be {ends}, got {knobs[name]!r}.")
+                raise ValueError(f"{name} must be {ends}, got {settings[name]!r}.")
         return settings
 
 

@@ -10,7 +10,7 @@ from . import binding, comparing, composition, counting, horizon, resuming
 from .exhibit import Exhibit
 
 HALLS = (binding, counting, horizon, composition, resuming, comparing)
-"""The tour: a hall is a file, and its exhibits stand in that file."""
+"""The tour. A hall is a file: a new exhibit is added there, and its words to the tables."""
 
 EXHIBITS: Mapping[str, Exhibit] = MappingProxyType(
     {exhibit.name: exhibit for hall in HALLS for exhibit in hall.EXHIBITS}

@@ -53,9 +53,8 @@ class ExhibitAxes:
                 line.set_data(*stairs(values[:, column] if column < values.shape[1] else NOTHING))
         for line in self._applied:
             line.set_color(color)
-        done, last = len(showing.applied), showing.applied[-1:, 0]
-        cut_short = showing.error is not None
-        self._end.set_data([done] * len(last) if cut_short else [], last if cut_short else [])
+        end = showing.applied[-1:, 0] if showing.error is not None else NOTHING
+        self._end.set_data([len(showing.applied)] * len(end), end)
         limits = _limits(np.concatenate([showing.meant, showing.applied]), log=exhibit.log)
         frame = (exhibit.name, mended, len(showing.meant), limits)
         if frame == self._frame:
