@@ -15,7 +15,7 @@ from ..schedules.params import Choice, Knob, Steps
 from ..words import say
 from .live import WIDTH
 
-_TOGGLES = ("log", "code", "mended")
+_TOGGLES = ("log", "code")
 DIGITS = 3  # read-outs show so many significant digits, and labs train with just those
 
 
@@ -122,7 +122,7 @@ def make_menu(name: str, options: Iterable[str | tuple[str, str]], value: str) -
 
 
 def make_buttons(names: Sequence[str], save_folder: str = "") -> dict[str, widgets.Widget]:
-    """Make buttons with words and tooltips; "log", "code" and "mended" stay down."""
+    """Make buttons with words and tooltips; "log" and "code" stay down when clicked."""
     made: dict[str, widgets.Widget] = {}
     for name in names:
         help_text = say(f"{name}_help", folder=save_folder)

@@ -113,10 +113,17 @@ class ExhibitLab(Lab[ExhibitRequest]):
         self._starts[name] = first
         self._knobs: dict[str, dict[str, widgets.Widget]] = {}  # by exhibit, made when first shown
         titles = [(f"{n}. {EXHIBITS[key].title}", key) for n, key in enumerate(EXHIBITS, 1)]
-        buttons = make_buttons(("mended", "run", "reset"))
+        self._fixed: dict[str, widgets.Widget] = {
+            "exhibit": make_menu("exhibit", titles, name),
+            "mended": widgets.ToggleButton(
+                description=say("mended"),
+                tooltip=say("mended_help"),
+                layout=widgets.Layout(width="106px"),
+            ),
+            **make_buttons(("run", "reset")),
+        }
         for key in ("run", "reset"):
-            buttons[key].tooltip = say(f"{key}_exhibit_help")
-        self._fixed = {"exhibit": make_menu("exhibit", titles, name), **buttons}
+            self._fixed[key].tooltip = say(f"{key}_exhibit_help")
         self._grid = slider_grid([])
         self._work: ExhibitWork = ExhibitWork()
         row = button_row(list(self._fixed.values()))
