@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import ipywidgets as widgets
 
 from ..words import say
-from .cells import close_earlier_labs, in_front_end
+from .cells import in_front_end
 from .live import WIDTH, Cancel, LatestWorker, LiveFigure, in_words
 from .page import Page
 
@@ -40,10 +40,6 @@ class Picture:
     def png(self) -> bytes:
         """The newest crisp frame; empty before there is one."""
         return self.live.crisp_png
-
-    def describe(self, text: str) -> None:
-        """Say in words what the picture shows."""
-        self.live.describe(text)
 
 
 class Work(ABC, Generic[Request]):
@@ -78,7 +74,7 @@ class Work(ABC, Generic[Request]):
         with self._writing:
             self._said = lines
             self._write(lines)
-        self.picture.describe(" ".join(lines))
+        self.picture.image.tooltip = " ".join(lines)
 
     def note(self, line: str) -> None:
         """Add a line under the picture."""
@@ -88,18 +84,17 @@ class Work(ABC, Generic[Request]):
     def show_error(self, error: BaseException) -> None:
         """Show in words what went wrong, and folded up, where."""
         self.set_running(False)
-        line = say("failed", error=in_words(error))
         with self._writing:
+            line = say("failed", error=in_words(error))
             self._write([line], "".join(traceback.format_exception(error)))
 
     def set_running(self, running: bool, *, stopped: bool = False) -> None:
         """Say that training begins or has ended, maybe because it was stopped."""
-        self.running = running
-        if running:
-            self.progress.value = 0.0
-        elif not stopped:
-            self.progress.value = 1.0
-        self.on_running(running)
+        if not stopped:
+            self.progress.value = 0.0 if running else 1.0
+        if running != self.running:
+            self.running = running
+            self.on_running(running)
 
     def _write(self, lines: list[str], trace: str = "") -> None:
         self.lines, self.traceback = lines, trace
@@ -142,7 +137,6 @@ class Lab(Page, Generic[Request]):
             self._listen(controls[name], self._on_move)
         self._listen(controls["run"], self._on_run)
         self._listen(controls["reset"], self._on_reset)
-        close_earlier_labs(self)
 
     @abstractmethod
     def _request(self, *, again: bool) -> Request:
