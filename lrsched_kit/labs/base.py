@@ -8,16 +8,15 @@ import threading
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import ipywidgets as widgets
 
 from ..words import say
 from .cells import in_front_end
-from .live import WIDTH, Cancel, LatestWorker, LiveFigure, in_words
+from .live import WIDTH, Cancel, LatestWorker, LiveFigure, Request, in_words
 from .page import Page
 
-Request = TypeVar("Request")
 _PATIENCE = 2.0  # seconds that a lab may keep its cell from being done
 _END_WITHIN = 10.0  # seconds; what takes longer to stop closes its widgets by itself
 
@@ -192,16 +191,16 @@ class Lab(Page, Generic[Request]):
     def _submit(self, *, again: bool = False) -> None:
         self._worker.submit(self._request(again=again))
 
-    def _on_move(self, _: object) -> None:
+    def _on_move(self, _: Any) -> None:
         self._submit()
 
-    def _on_run(self, _: object) -> None:
+    def _on_run(self, _: Any) -> None:
         if self._work.running:
             self._worker.stop()
         else:
             self._submit(again=True)
 
-    def _on_reset(self, _: object) -> None:
+    def _on_reset(self, _: Any) -> None:
         for name, value in self._start.items():
             self.controls[name].value = value
         self._submit()

@@ -66,19 +66,15 @@ def make_slider(param: Knob, value: Any) -> widgets.Widget:
     # A browser moves a value between two notches onto one of them, so the start must be a notch;
     # and what lies beyond an end may be refused, so the last notch is the one before it.
     if param.log and low > 0:
-        start, notch = math.log10(value), 0.05
-        low = start - notch * math.floor((start - math.log10(low)) / notch + 1e-9)
-        high = start + notch * math.floor((math.log10(high) - start) / notch + 1e-9)
-        digits = f".{DIGITS}g"
-        return widgets.FloatLogSlider(
-            min=low, max=high, step=notch, readout_format=digits, **common
-        )
-    places = -math.floor(math.log10((param.high - param.low) / 40))
-    places = max(places, -int(Decimal(f"{value:.{DIGITS}g}").normalize().as_tuple().exponent))
-    digits = f".{places}f"
-    return widgets.FloatSlider(
-        min=low, max=high, step=10.0**-places, readout_format=digits, **common
-    )
+        make, step, digits = widgets.FloatLogSlider, 0.05, f".{DIGITS}g"
+        start = math.log10(value)
+        low = start - step * math.floor((start - math.log10(low)) / step + 1e-9)
+        high = start + step * math.floor((math.log10(high) - start) / step + 1e-9)
+    else:
+        places = -math.floor(math.log10((param.high - param.low) / 40))
+        places = max(places, -int(Decimal(f"{value:.{DIGITS}g}").normalize().as_tuple().exponent))
+        make, step, digits = widgets.FloatSlider, 10.0**-places, f".{places}f"
+    return make(min=low, max=high, step=step, readout_format=digits, **common)
 
 
 def read(control: widgets.Widget, start: Any) -> Any:
@@ -116,11 +112,9 @@ def make_menu(name: str, options: Iterable[str], value: str) -> widgets.Dropdown
 
 
 def make_button(key: str, help_key: str = "", *, stays: bool = False, **values: object) -> Any:
-    """Make a button with the words of ``key``; its tooltip has those of ``help_key``.
-
-    Without that, "run" is explained by "run_help". A button that ``stays`` down is a switch.
-    """
-    return (widgets.ToggleButton if stays else widgets.Button)(
+    """Make a button, or a switch that ``stays`` down; "run" is explained by "run_help"."""
+    make = widgets.ToggleButton if stays else widgets.Button
+    return make(
         description=say(key),
         tooltip=say(help_key or f"{key}_help", **values),
         layout=widgets.Layout(width="auto", min_width="62px"),

@@ -50,7 +50,7 @@ class GalleryLab(Page):
     def __init__(self, name: str | Schedule = "StepLR", **settings: Any) -> None:
         row = get_schedule(name)
         self._rows = {**SCHEDULES, row.name: row}
-        self._families = {key: rows for key, rows in families(self._rows.values()).items() if rows}
+        self._families = families(self._rows.values())
         self._settings = settings
         self._lab = ScheduleLab(row, **settings)
         names = [member.name for rows in self._families.values() for member in rows]
