@@ -180,7 +180,7 @@ class _DescribedImage(widgets.Image):
 class LiveFigure:
     """A figure in an ``ipywidgets.Image``, cheap to redraw.
 
-    Axes, ticks and legend are drawn once and kept as a background; the moving artists are drawn
+    Axes, ticks and legend are drawn once and kept as backgrounds; the moving artists are drawn
     over it. While things move, frames are small; ``crisp=True`` gives twice the pixels for when
     they rest. One thread draws. It may be another than the one that makes the figure, within
     `kit_look`: rcParams decide how ticks look, so all that a later frame may want are made here.
@@ -202,7 +202,7 @@ class LiveFigure:
         self._canvas = FigureCanvasAgg(figure)
         self._moving = moving
         self._dpi = figure.dpi
-        self._background = None
+        self._backgrounds: dict[float, Any] = {}  # by their scale
         for artist in moving:
             artist.set_animated(True)
         for ax in figure.axes:
@@ -218,30 +218,26 @@ class LiveFigure:
     def draw(self, *, background_changed: bool = False, crisp: bool = False) -> None:
         """Draw a frame and send it to the browser."""
         if background_changed:
-            self._background = None
+            self._backgrounds.clear()
+        self._draw_background(self.CRISP if crisp else 1)
+        for artist in self._moving:
+            if artist.get_visible() and artist.axes is not None:
+                artist.axes.draw_artist(artist)
         if crisp:
-            self._figure.dpi = self._dpi * self.CRISP
-            try:
-                self._canvas.draw()
-                self._draw_moving()
-                self.crisp_png = palette_png(self._canvas)
-            finally:
-                self._figure.dpi = self._dpi
+            self.crisp_png = palette_png(self._canvas)
             self._send(self.crisp_png, "png")
-        if self._background is None:  # after a crisp frame things rest: the next move need not
-            self._canvas.draw()
-            self._background = self._canvas.copy_from_bbox(self._figure.bbox)
-        if not crisp:
-            self._canvas.restore_region(self._background)
-            self._draw_moving()
+            self._draw_background(1)  # now that things rest, so that the next move need not
+        else:
             # A JPEG takes 2 ms, the palette PNG 6 to 25: time that a moving slider does not have.
             jpeg = _encoded(pixels_of(self._canvas), "jpeg", quality=80, subsampling=2)
             self._send(jpeg, "jpeg")
 
-    def _draw_moving(self) -> None:
-        for artist in self._moving:
-            if artist.get_visible() and artist.axes is not None:
-                artist.axes.draw_artist(artist)
+    def _draw_background(self, scale: float) -> None:
+        self._figure.dpi = self._dpi * scale
+        if scale not in self._backgrounds:
+            self._canvas.draw()
+            self._backgrounds[scale] = self._canvas.copy_from_bbox(self._figure.bbox)
+        self._canvas.restore_region(self._backgrounds[scale])
 
     def _send(self, frame: bytes, kind: str) -> None:
         with self.image.hold_sync():
