@@ -38,10 +38,10 @@ def finite(histories):
 # Stop, then a move at once
 
 
-def test_stop_and_a_move_at_once_500_times_end_on_the_setting_shown(monkeypatch):
+def test_stop_and_a_move_at_once_200_times_end_on_the_setting_shown(monkeypatch):
     monkeypatch.setattr(schedule_work, "HEAD_START", 0)
     lab = ScheduleLab("StepLR", epochs=40, **TINY)
-    for turn in range(500):
+    for turn in range(200):
         wait_until(lambda: lab._work.running)
         lab.controls["run"].click()  # it says Stop, unless training has just ended
         lab.controls["base_lr"].value = (0.01, 0.02)[turn % 2]

@@ -178,9 +178,9 @@ class _Cell(widgets.VBox):
 
 def _facts(row: Schedule) -> str:
     """Return formula, use, usual unit and source of a row as HTML."""
-    kind = say("in_torch" if in_torch(row.name) else "not_in_torch")
+    key = "in_torch" if in_torch(row.name) else "not_in_torch"
+    kind = say(key, name=f"<b>{html.escape(row.name)}</b>")
     unit = say("unit_line", unit=say(row.step_every))
     link = f"<a href='{html.escape(row.source)}' target='_blank' style='{_LINK}'>"
-    link += f"{say('source')}</a>"
-    lines = [f"<b>{row.name}</b> ({kind}). {html.escape(row.when)}", f"{unit} {link}"]
-    return f"<div style='line-height: 1.5'>{'<br>'.join(lines)}</div>$$\\large {row.formula}$$"
+    text = f"{kind} {html.escape(row.when)}<br>{unit} {link}{say('source')}</a>"
+    return f"<div style='line-height: 1.5'>{text}</div>$$\\large {row.formula}$$"
