@@ -49,7 +49,7 @@ def test_torch_applies_what_the_formulas_of_the_phases_say(phases, steps_per_epo
     np.testing.assert_allclose(traced, worked_out, atol=1e-9)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(phases=ANY_PHASES, epochs=st.integers(1, 8), step_every=st.sampled_from(["epoch", "batch"]))
 def test_the_script_of_any_phases_applies_exactly_the_rates_traced(phases, epochs, step_every):
     epochs = max(epochs, sum(phase.length for phase in phases))
