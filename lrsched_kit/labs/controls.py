@@ -97,7 +97,7 @@ def move_to(slider: widgets.FloatLogSlider, value: float) -> None:
     slider.value = float(f"{10**power:.{DIGITS}g}")
 
 
-def make_menu(name: str, options: Iterable[str], value: str) -> widgets.Dropdown:
+def make_menu(name: str, options: Iterable[str | tuple[str, str]], value: str) -> widgets.Dropdown:
     """Make the menu of that name; with one option there is nothing to pick."""
     options = list(options)
     return widgets.Dropdown(
