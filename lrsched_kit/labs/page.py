@@ -55,19 +55,18 @@ class Page(widgets.VBox):
     def _close_widgets(self, *others: widgets.Widget) -> None:
         """Take everything in the box, and the others, off the page, with styles and layouts."""
         with self._lock:
-            for widget in [*others, *_descendants(self), self]:
-                for part in (getattr(widget, "style", None), widget.layout):
-                    if isinstance(part, widgets.Widget):
-                        part.close()
-                if widget is not self:
-                    widget.close()
+            for part in [*others, *_parts(self, *others)]:
+                part.close()
             super().close()
 
 
-def _descendants(widget: widgets.Widget) -> list[widgets.Widget]:
+def _parts(*wholes: widgets.Widget) -> list[widgets.Widget]:
     found = []
-    for child in getattr(widget, "children", ()):
-        found += [child, *_descendants(child)]
+    for whole in wholes:
+        looks = [getattr(whole, name, None) for name in ("style", "layout")]
+        parts = [part for part in looks if isinstance(part, widgets.Widget)]
+        parts += getattr(whole, "children", ())
+        found += [*parts, *_parts(*parts)]
     return found
 
 

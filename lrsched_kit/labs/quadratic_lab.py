@@ -32,6 +32,7 @@ CIRCLE = np.linspace(0, 2 * np.pi, 121)
 MAX_DECADES = 6  # a loss axis shows at most so many
 
 KNOBS = (
+    Choice("schedule", SHAPES, help="shape_help"),
     Param("base_lr", 0.4, 0.01, 4.0, log=True, help="base_lr_help"),
     Param("end_factor", 0.01, 0.001, 1.0, log=True, help="end_factor_help", must_be="factor"),
     Param("noise", 1.0, 0.0, 4.0, help="noise_help", must_be="non-negative"),
@@ -262,17 +263,16 @@ class QuadraticLab(Lab[QuadraticRequest]):
                 f"schedule must be one of {', '.join(SHAPES)}, "
                 f"got {schedule!r}{nearest(str(schedule), SHAPES)}."
             )
-        names = [knob.name for knob in KNOBS]
+        known = {knob.name: knob for knob in KNOBS}
         for name in settings:
-            if name not in names:
+            if name not in known:
                 raise ValueError(
-                    f"QuadraticLab has no setting {name!r}{nearest(name, names)}; "
-                    f"it takes {', '.join(names)}."
+                    f"QuadraticLab has no setting {name!r}{nearest(name, known)}; "
+                    f"it takes {', '.join(known)}."
                 )
-        knobs = (Choice("schedule", tuple(SHAPES), help="shape_help"), *KNOBS)
-        start: dict[str, Any] = {"schedule": schedule}
-        start |= {knob.name: knob.check(settings.get(knob.name, knob.default)) for knob in KNOBS}
-        sliders = {knob.name: make_slider(knob, start[knob.name]) for knob in knobs}
+        given = {"schedule": schedule, **settings}
+        start = {name: knob.check(given.get(name, knob.default)) for name, knob in known.items()}
+        sliders = {name: make_slider(knob, start[name]) for name, knob in known.items()}
         buttons = {"run": make_button("roll"), "reset": make_button("reset")}
         self._work: QuadraticWork = QuadraticWork()
         self._seed = 0
