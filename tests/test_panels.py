@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lrsched_kit import History
-from lrsched_kit.labs.artists import Curve
 from lrsched_kit.labs.panels import LabPicture, Scene
+from lrsched_kit.plotting.curves import Curve
 from lrsched_kit.plotting.style import STYLES
 
 RATES = 0.1 * 0.5 ** np.arange(4)

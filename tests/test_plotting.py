@@ -14,10 +14,11 @@ from lrsched_kit import (
     plot_histories,
     plot_rates,
 )
-from lrsched_kit.plotting.figures import new_axes
+from lrsched_kit.plotting.figure import new_axes
 from lrsched_kit.plotting.heatmap import HeatMap
+from lrsched_kit.plotting.limits import nice_ceiling
 from lrsched_kit.plotting.style import OTHER_STYLES, OWN_STYLE, STYLES, style_of, styles_of
-from lrsched_kit.plotting.ticks import loss_ticks, nice_ceiling
+from lrsched_kit.plotting.ticks import loss_ticks
 
 
 def history(val_loss, rates=(0.1, 0.1, 0.01), diverged_at=None):

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..experiments.quadratic import Expected
+from ..plotting.artists import FINE, Legends, set_line
+from ..plotting.limits import nice_ceiling
 from ..plotting.style import Style, dress, kit_look, set_loss_scale, style_of
-from ..plotting.ticks import nice_ceiling
 from ..words import say
-from .artists import FINE, Legends, set_line
 from .base import Picture
 from .live import LiveFigure
 

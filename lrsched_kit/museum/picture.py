@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from ..plotting.curves import stairs
-from ..plotting.figures import drawn_by_kit, new_axes
+from ..plotting.figure import drawn_by_kit, new_axes
+from ..plotting.limits import nice_ceiling
 from ..plotting.style import MOST_BETWEEN, dress, set_rate_scale
-from ..plotting.ticks import nice_ceiling
 from ..words import say
 from .exhibit import Exhibit, Showing
 

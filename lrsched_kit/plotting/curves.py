@@ -1,26 +1,63 @@
-"""What the curves of runs are made of: stairs, rates of groups and seeds, names at their ends."""
+"""The curves of runs: what belongs to one setting, and the stairs that its rates make."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.text import Annotation
 
 from ..training.loop import History
 from ..words import say
+from .style import Style
+
+Line = tuple[np.ndarray, np.ndarray]
 
 
-def stairs(rates: np.ndarray, per_epoch: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners of a staircase: each rate holds from its step until the next one.
+@dataclass(frozen=True)
+class Curve:
+    """One setting in a picture of rates and losses.
 
-    >>> x, y = stairs(np.array([1.0, 0.5]))
-    >>> x.tolist(), y.tolist()
-    ([0.0, 1.0, 1.0, 2.0], [1.0, 1.0, 0.5, 0.5])
+    Attributes:
+        label: for the legend.
+        style: colour and line style.
+        planned: rates traced before training, one or more per epoch, of shape ``(steps,)`` or
+            ``(groups, steps)``; None where a metric decides.
+        runs: one `History` per seed, possibly unfinished; empty before training.
+        thin: whether it stands back behind the curve under study.
     """
-    edges = np.arange(len(rates) + 1) / per_epoch
-    return np.repeat(edges, 2)[1:-1], np.repeat(rates, 2)
+
+    label: str
+    style: Style
+    planned: np.ndarray | None
+    runs: Sequence[History] = ()
+    thin: bool = False
+
+    @property
+    def planned_rates(self) -> list[np.ndarray]:
+        """The planned rates of each parameter group; empty where there are none."""
+        return [] if self.planned is None else [*np.atleast_2d(self.planned)]
+
+    @property
+    def rates(self) -> list[np.ndarray]:
+        """All rates, planned and applied, of every group."""
+        return [*self.planned_rates, *(rates for run in self.runs for rates in run.group_lr)]
+
+    @property
+    def groups(self) -> int:
+        """How many parameter groups there are."""
+        return max([1, len(self.planned_rates), *(len(run.group_lr) for run in self.runs)])
+
+    @property
+    def legend_label(self) -> str:
+        """The label, with how many runs diverged, and when the first of them did."""
+        lost = [run.diverged_at for run in self.runs if run.diverged_at is not None]
+        if not lost:
+            return self.label
+        key = "diverged_label" if len(self.runs) == 1 else "diverged_label_seeds"
+        facts = {"epoch": min(lost) + 1, "lost": len(lost), "seeds": len(self.runs)}
+        return say(key, label=self.label, **facts)
 
 
 def distinct_rates(runs: Sequence[History]) -> list[tuple[int, np.ndarray]]:
@@ -32,83 +69,37 @@ def distinct_rates(runs: Sequence[History]) -> list[tuple[int, np.ndarray]]:
     [(0, (6,))]
     """
     kept: list[tuple[int, np.ndarray]] = []
-    for group in range(max((len(run.group_lr) for run in runs), default=0)):
-        for run in runs:
-            for rates in run.group_lr[group : group + 1]:
-                if not any(np.array_equal(rates, other, equal_nan=True) for _, other in kept):
-                    kept.append((group, rates))
+    groups = max((len(run.group_lr) for run in runs), default=0)
+    for group, run in product(range(groups), runs):
+        for rates in run.group_lr[group : group + 1]:
+            if not any(np.array_equal(rates, other, equal_nan=True) for _, other in kept):
+                kept.append((group, rates))
     return kept
 
 
-Line = tuple[np.ndarray, np.ndarray]
-_NAME = np.array([38, 11])  # width and height of a name, in points
+def stairs(rates: np.ndarray, per_epoch: int = 1) -> Line:
+    """Return the corners of a staircase: each rate holds from its step until the next one.
 
-
-def places_for_names(ax: Axes, lines: Sequence[Line]) -> list[tuple[int, float, float, int]]:
-    """Say where lines can be named: at their right ends, where no line and no other name is.
-
-    Returns:
-        Index of the line, its end, and 1 for a name above the end or -1 for one below. Lines
-        without room for a name are left out.
-
-    >>> from lrsched_kit.plotting.figures import new_axes
-    >>> (ax,) = new_axes()
-    >>> _ = ax.set(xlim=(0, 1), ylim=(0, 1))
-    >>> flat, falling = np.array([0.2, 0.2]), np.array([1.0, 0.15])
-    >>> places_for_names(ax, [([0, 1], flat), ([0, 1], falling)])
-    [(1, 1.0, 0.15, -1)]
+    >>> x, y = stairs(np.array([1.0, 0.5]))
+    >>> x.tolist(), y.tolist()
+    ([0.0, 1.0, 1.0, 2.0], [1.0, 1.0, 0.5, 0.5])
     """
-    ax.get_ylim()  # brings limits up to date
-    shares = [_shares(ax, *line) for line in lines]
-    width, height = _NAME * ax.get_figure(root=True).dpi / 72 / ax.bbox.size
-    places, boxes = [], []
-    for index, (x, y) in enumerate(shares):
-        if not len(x) or not width < x[-1] <= 1.001:
-            continue
-        for side in (1, -1):
-            low, high = sorted((y[-1] + 0.012 * side, y[-1] + height * side))
-            across = np.linspace(x[-1] - width, x[-1], 16)
-            heights = [np.interp(across, *line) for line in shares if len(line[0])]
-            free = all((line > high).all() or (line < low).all() for line in heights)
-            apart = all(high < bottom or low > top for bottom, top in boxes)
-            if free and apart and low >= -0.01 and high <= 1.01:
-                known = np.flatnonzero(np.isfinite(lines[index][1]))[-1]
-                end = (float(values[known]) for values in lines[index])
-                places.append((index, *end, side))
-                boxes.append((low, high))
-                break
-    return places
+    edges = np.arange(len(rates) + 1) / per_epoch
+    return np.repeat(edges, 2)[1:-1], np.repeat(rates, 2)
 
 
-def _shares(ax: Axes, x: np.ndarray, y: np.ndarray) -> Line:
-    """Return the points of a line that have a place on the axes, in shares of them."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # a rate of 0 on a logarithmic axis
-        points = (ax.transScale + ax.transLimits).transform(np.column_stack([x, y]))
-    return tuple(points[np.isfinite(points).all(axis=1)].T)
+def joined(lines: Sequence[Line]) -> Line:
+    """Put several lines into one, with gaps between them and only the corners of each.
 
-
-def name_group(name: Annotation, group: int, x: float, y: float, side: int) -> None:
-    """Let a text name a parameter group at the end of its line."""
-    name.set_text(say("group", number=group + 1))
-    name.xy = x, y
-    name.set(position=(-3, 2 * side), va="bottom" if side > 0 else "top", visible=True)
-
-
-def blank_name(ax: Axes) -> Annotation:
-    """Make a text for `name_group`."""
-    place = {"xytext": (0, 0), "textcoords": "offset points", "ha": "right"}
-    return ax.annotate("", (0, 0), **place, fontsize=8.5, visible=False)
-
-
-def with_divergence(label: str, runs: Sequence[History]) -> str:
-    """Add to a label how many runs diverged, and when the first of them did.
-
-    >>> run = History.empty(5, 1)
-    >>> with_divergence("StepLR", [run])
-    'StepLR'
+    >>> flat = np.array([0, 1, 2]), np.array([5, 5, 5])
+    >>> [values.tolist() for values in joined([flat, flat])]
+    [[0.0, 2.0, nan, 0.0, 2.0], [5.0, 5.0, nan, 5.0, 5.0]]
     """
-    lost = [run.diverged_at for run in runs if run.diverged_at is not None]
-    if not lost:
-        return label
-    key = "diverged_label" if len(runs) == 1 else "diverged_label_seeds"
-    return say(key, label=label, epoch=min(lost) + 1, lost=len(lost), seeds=len(runs))
+    gap = np.full(1, np.nan)
+    xs, ys = [], []
+    for x, y in lines:
+        jumps = np.flatnonzero(np.diff(y, prepend=np.nan, append=np.nan) != 0)
+        corners = np.unique(np.clip(np.concatenate([jumps, jumps - 1]), 0, len(y) - 1))
+        xs += [x[corners], gap]
+        ys += [y[corners], gap]
+    return np.concatenate(xs[:-1]), np.concatenate(ys[:-1])

@@ -13,12 +13,10 @@ from torch.optim import lr_scheduler, swa_utils
 from ..schedules.catalogue import SCHEDULES, get_schedule
 from ..schedules.spec import FAMILIES, Schedule
 from ..schedules.trace import trace_lr, trace_momentum
-from ..training.stats import mean_and_error
 from ..words import say
 from .curves import stairs
-from .figures import KitFigure, drawn_by_kit, new_axes, palette_png
-from .style import STYLES, Style, dress, finals_label, kit_look, style_of, styles_of
-from .ticks import RoundTicks
+from .figure import KitFigure, drawn_by_kit, palette_png
+from .style import kit_look, style_of
 
 EPOCHS, BASE_LR = 20, 0.1  # what the rows' defaults are made for
 STEPS = {"epoch": EPOCHS, "batch": 20 * EPOCHS}  # enough to look smooth
@@ -147,8 +145,11 @@ def _shelves(members: Mapping[str, list[Schedule]]) -> list[list[Schedule]]:
 def _head(ax: Axes, row: Schedule) -> None:
     kin = [style_of(name).color for name, kit in SCHEDULES.items() if kit.family == row.family]
     color = kin[-1] if kin else style_of(row).color  # the first may be grey: Constant
+    known = row.family in FAMILIES
     ax.annotate(
-        f"{row.family}: {FAMILIES[row.family]}" if row.family in FAMILIES else row.family,
+        say("family_head", family=row.family, meaning=FAMILIES[row.family])
+        if known
+        else row.family,
         (0, 1),
         xytext=(0, 17),
         xycoords="axes fraction",
@@ -182,56 +183,3 @@ def _thumbnail(row: Schedule) -> bytes:
 @cache
 def _kept_thumbnail(name: str) -> bytes:
     return _thumbnail(SCHEDULES[name])
-
-
-@drawn_by_kit
-def plot_ranking(
-    losses: Mapping[str, np.ndarray],
-    ax: Axes | None = None,
-    *,
-    higher: bool = False,
-    label: str | None = None,
-    styles: Mapping[str, Style] | None = None,
-) -> Axes:
-    """Draw final losses of many labels in order, best mean on top: `plot_finals` lying down.
-
-    Pale dots are seeds, the strong one their mean, its bar a standard error to each side. Colours
-    are the families'. A grey line stands at the mean of "Constant", if that is among them.
-
-    Args:
-        losses: label -> array of shape ``(seeds,)``; NaN where a run diverged. A label with such a
-            seed comes last, without a mean.
-        ax: where to draw; None makes a new figure.
-        higher: whether higher is better, as for an accuracy.
-        label: what the numbers are, if not final validation losses.
-        styles: label -> its colour and line style, where it is not the kit's.
-
-    Returns:
-        The Axes.
-
-    >>> ax = plot_ranking({"Constant": np.array([0.5, 0.6]), "REX": np.array([0.4, 0.4])})
-    >>> [text.get_text() for text in ax.get_yticklabels()]
-    ['REX', 'Constant']
-    """
-    ax = ax or new_axes(size=(7.6, 0.9 + 0.23 * len(losses)))[0]
-    values = {name: np.asarray(rows, dtype=float) for name, rows in losses.items()}
-    means = {name: float(mean_and_error(rows)[0]) for name, rows in values.items()}
-    sign = -1 if higher else 1
-    order = sorted(means, key=lambda name: np.nan_to_num(sign * means[name], nan=np.inf))
-    if "Constant" in means:
-        ax.axvline(means["Constant"], color=STYLES["Constant"].color, ls="-", lw=1.2)
-    for place, name in enumerate(order):
-        color, rows = styles_of([name], styles or {})[name].color, values[name]
-        mean, error = mean_and_error(rows)
-        ax.plot(rows, np.full(len(rows), place), "o", color=color, ms=4, alpha=0.3, mew=0)
-        ax.errorbar(mean, place, xerr=error, fmt="D", color=color, ms=5, capsize=3, lw=2)
-    dress(ax, x=finals_label(label, higher=higher), y="", title=say("ranking_title"))
-    ax.xaxis.set_major_locator(RoundTicks(8))
-    ax.set_yticks(range(len(order)), [_with_lost(name, values[name]) for name in order])
-    ax.set_ylim(len(order) - 0.5, -0.5)
-    return ax
-
-
-def _with_lost(label: str, rows: np.ndarray) -> str:
-    lost = int((~np.isfinite(rows)).sum())
-    return say("lost_label", label=label, lost=lost, seeds=len(rows)) if lost else label

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from ..words import say
-from .figures import drawn_by_kit, new_axes
+from .figure import drawn_by_kit, new_axes
 from .ticks import RoundTicks, loss_ticks, plain_numbers
 
 # The better, the brighter; also told apart in grey.
@@ -43,7 +43,7 @@ class HeatMap:
     Attributes:
         artists: those that `show` changes, from back to front.
 
-    >>> from lrsched_kit.plotting.figures import new_axes
+    >>> from lrsched_kit.plotting.figure import new_axes
     >>> heat_map = HeatMap(new_axes()[0], {"gamma": (0.1, 0.5), "step_size": (2, 4, 8)}, "loss")
     >>> heat_map.show(np.array([[0.4, 0.3, math.nan], [0.5, 0.6, 0.7]]), best=(0, 1))
     >>> heat_map.ax.get_xlabel(), [text.get_text() for text in heat_map.ax.get_xticklabels()]
@@ -181,7 +181,7 @@ def plot_heat_map(
     finished: np.ndarray | None = None,
     best: tuple[int, int] | None = None,
     marked: tuple[int, int] | None = None,
-    label: str = "loss",
+    label: str | None = None,
     higher: bool = False,
 ) -> Axes:
     """Draw losses over a grid of two parameters: the better, the brighter.
@@ -196,7 +196,7 @@ def plot_heat_map(
         finished: shape ``(rows, columns)``: where NaN means that training diverged (a cross).
         best: the cell ``(row, column)`` with a solid frame.
         marked: the cell ``(row, column)`` with a dashed frame.
-        label: what the colours mean.
+        label: what the colours mean, if not just "loss".
         higher: whether higher is better, as for an accuracy.
 
     Returns:
@@ -212,7 +212,7 @@ def plot_heat_map(
     if np.shape(losses) != (shape := tuple(map(len, grid.values()))):
         raise ValueError(f"losses must have shape {shape}, as the grid, got {np.shape(losses)}.")
     ax = ax or new_axes(size=(6.4, 4.2))[0]
-    heat_map = HeatMap(ax, grid, label, higher=higher)
+    heat_map = HeatMap(ax, grid, say("loss") if label is None else label, higher=higher)
     heat_map.set_limits(*heat_map.limits_of(losses))
     heat_map.show(losses, finished=finished, best=best, marked=marked)
     keys = ("best_higher" if higher else "best", best), ("marked", marked)

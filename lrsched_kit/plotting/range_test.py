@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
 
-from ..experiments.range_test import RangeTest
 from ..words import say
-from .figures import drawn_by_kit, new_axes
-from .style import MOST_BETWEEN, OTHER_STYLES, Style, dress
-from .ticks import Decades, plain_numbers, short_number
+from .figure import drawn_by_kit, new_axes
+from .style import MOST_BETWEEN, OTHER_STYLES, Style, dress, set_ticks
+from .ticks import Decades, short_number
+
+if TYPE_CHECKING:
+    from ..experiments.range_test import RangeTest
 
 _MARKERS = {"steepest": "^", "tenth": "s", "valley": "D"}
 
@@ -27,24 +29,27 @@ _ROOM = 0.72  # the curves stay below the labels
 
 
 @drawn_by_kit
-def plot_range_test(test: RangeTest, ax: Axes | None = None, *, loss_label: str = "loss") -> Axes:
+def plot_range_test(
+    test: RangeTest, ax: Axes | None = None, *, loss_label: str | None = None
+) -> Axes:
     """Draw a range test: each batch's loss pale, the smoothed loss strong, the picks marked.
 
     Args:
         test: from `lr_range_test`.
         ax: where to draw; None makes a new figure.
-        loss_label: what the loss axis is called.
+        loss_label: what the loss axis is called, if not just "loss".
 
     Returns:
         The Axes; ``.figure`` is shown by a notebook as it is.
 
+    >>> from lrsched_kit import RangeTest
     >>> rates, loss = np.geomspace(0.01, 1, 30), np.linspace(2.0, 1.0, 30)
     >>> ax = plot_range_test(RangeTest(rates, loss, loss))
     >>> ax.get_xlabel(), ax.get_xscale()
     ('learning rate', 'log')
     """
     ax = ax or new_axes(size=(7.2, 3.9))[0]
-    RangeArtists(ax, loss_label).show(test)
+    RangeArtists(ax, say("loss") if loss_label is None else loss_label).show(test)
     return ax
 
 
@@ -59,10 +64,7 @@ class RangeArtists:
         self._ax = ax
         dress(ax, x=say("rate"), y=loss_label, title=say("range_title"))
         ax.set_xscale("log")
-        ax.xaxis.set_major_locator(Decades(9))
-        ax.xaxis.set_minor_locator(Decades(9, between=True))
-        ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.xaxis.set_major_formatter(plain_numbers())
+        set_ticks(ax.xaxis, Decades(9), Decades(9, between=True))
         ax.xaxis.get_minor_ticks(MOST_BETWEEN)
         across = ax.get_xaxis_transform()  # x in rates, y as a share of the axes
         self._cut = ax.axvspan(1.0, 2.0, color="#eeeeee", lw=0)
@@ -158,7 +160,7 @@ class _Pick:
         self.label.set(
             position=(-6 if to_the_left else 6, 0),  # in points, from the line
             ha="right" if to_the_left else "left",
-            text=f"{self._name}: {short_number(float(f'{rate:.2g}'))}",
+            text=say("pick_label", pick=self._name, rate=short_number(float(f"{rate:.2g}"))),
         )
 
 

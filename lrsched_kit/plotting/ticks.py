@@ -116,33 +116,3 @@ def short_number(value: float) -> str:
         return f"{value:.4g}"
     digits, power = f"{value:.1e}".split("e")
     return f"{float(digits):g}e{int(power)}"
-
-
-_TINY = 1e-12  # a loss of zero has no place on a logarithmic axis
-
-
-_NICE = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
-
-
-def nice_ceiling(value: float) -> float:
-    """Return the next round number at or above ``value``, so that axes change seldom.
-
-    >>> nice_ceiling(0.103), nice_ceiling(1.01), nice_ceiling(2.4)
-    (0.12, 1.2, 2.5)
-    """
-    value = max(value, _TINY)
-    power = 10.0 ** math.floor(math.log10(value))
-    step = min(step for step in _NICE if value <= step * power * (1 + 1e-9))
-    return float(f"{step * power:.12g}")
-
-
-def nice_floor(value: float) -> float:
-    """Return the next round number at or below ``value``.
-
-    >>> nice_floor(0.37), nice_floor(1.0)
-    (0.3, 1.0)
-    """
-    value = max(value, _TINY)
-    power = 10.0 ** math.floor(math.log10(value))
-    step = max(step for step in _NICE if value >= step * power * (1 - 1e-9))
-    return float(f"{step * power:.12g}")
