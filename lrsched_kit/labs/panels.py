@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 import numpy as np
@@ -11,9 +11,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..plotting.artists import CurveArtists, Legends
+from ..plotting.artists import CurveArtists, GroupNames, Legends
 from ..plotting.curves import Curve
-from ..plotting.group_names import GroupNames
 from ..plotting.limits import Limits, rate_limits, value_limits
 from ..plotting.style import (
     MOST_BETWEEN,
@@ -108,44 +107,37 @@ class Panels:
         curves = scene.curves[:MAX_CURVES]
         for slot, curve in zip_longest(self._slots, curves):
             slot.show(curve, scene.epochs, scene.metric) if curve else slot.hide()
-        limits = self._fit_values(curves, scene.metric, refit=refit)
-        changed = self._fit(scene, curves, limits)
-        under_study = [curve for curve in curves if not curve.thin]
-        self._names.show(under_study[:1], scene.epochs)
-        for slot in self._slots:
-            slot.keep_end_below(limits[1] * (0.9 if scene.metric == "loss" else 1))
-        return changed
-
-    def _fit_values(self, curves: Sequence[Curve], metric: str, *, refit: bool) -> Limits:
-        """Return the limits of the axis right."""
-        present = None if refit or metric != self._metric else self._limits
+        present = None if refit or scene.metric != self._metric else self._limits
         runs = [run for curve in curves for run in curve.runs]
-        self._metric, self._limits = metric, value_limits(runs, metric, present)
-        return self._limits
+        self._metric, self._limits = scene.metric, value_limits(runs, scene.metric, present)
+        changed = self._fit(scene, curves, self._limits)
+        self._names.show([curve for curve in curves if not curve.thin][:1], scene.epochs)
+        for slot in self._slots:
+            slot.keep_end_below(self._limits[1] * (0.9 if scene.metric == "loss" else 1))
+        return changed
 
     def _fit(self, scene: Scene, curves: Sequence[Curve], limits: Limits) -> bool:
         """Set limits and legend where they changed, and say whether they did."""
         rates = [np.array([scene.base_lr]), *(line for curve in curves for line in curve.rates)]
-        lowest_and_highest = rate_limits(rates, log=scene.log)
-        epochs = max([scene.epochs, *(run.epochs for c in curves for run in c.runs)])
+        of_rates = rate_limits(rates, log=scene.log)
+        epochs = max([scene.epochs, *(run.epochs for curve in curves for run in curve.runs)])
         entries = [(c.legend_label, c.style, 1.6 if c.thin else 2.6) for c in curves]
-        epoch = say("epoch_by_batch" if scene.by_batch else "epoch")
-        right = scene.metric, scene.loss_label, limits
-        frame = lowest_and_highest, scene.log, epochs, epoch, right, entries
+        frame = (of_rates, limits, epochs, entries, replace(scene, curves=()))
         if frame == self._frame:
             return False
         self._frame = frame
         set_rate_scale(self._rate_ax, log=scene.log)
-        self._rate_ax.set_ylim(*lowest_and_highest)
+        self._rate_ax.set_ylim(*of_rates)
         if scene.metric == "loss":
             set_loss_scale(self._loss_ax, *limits, most=self._ticks)
             title, name = self._loss_title, scene.loss_label
         else:
             set_linear_scale(self._loss_ax, *limits)
             title, name = say("metric_title", metric=scene.metric), scene.metric
-        texts = self._title, self._rate_ax.xaxis.label, self._loss_ax.yaxis.label
-        for text, words in zip(texts, (title, epoch, name), strict=True):
-            text.set_text(words)  # ax.set_title and its kind would ask rcParams
+        self._title.set_text(title)  # ax.set_title and its kind would ask rcParams
+        self._loss_ax.yaxis.label.set_text(name)
+        epoch = say("epoch_by_batch" if scene.by_batch else "epoch")
+        self._rate_ax.xaxis.label.set_text(epoch)
         for ax in (self._rate_ax, self._loss_ax):
             ax.set_xlim(0, epochs)
         self._legends.show(entries)

@@ -1,18 +1,20 @@
-"""The curves of runs: what belongs to one setting, and the stairs that its rates make."""
+"""The curves of runs: what belongs to one setting, the stairs of its rates, room for names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import cached_property
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from ..training.loop import History
 from ..words import say
 from .style import Style
 
 Line = tuple[np.ndarray, np.ndarray]
+_NAME = np.array([38, 11])  # width and height of a name, in points
 
 
 @dataclass(frozen=True)
@@ -35,21 +37,6 @@ class Curve:
     thin: bool = False
 
     @property
-    def planned_rates(self) -> list[np.ndarray]:
-        """The planned rates of each parameter group; empty where there are none."""
-        return [] if self.planned is None else [*np.atleast_2d(self.planned)]
-
-    @property
-    def rates(self) -> list[np.ndarray]:
-        """All rates, planned and applied, of every group."""
-        return [*self.planned_rates, *(rates for run in self.runs for rates in run.group_lr)]
-
-    @property
-    def groups(self) -> int:
-        """How many parameter groups there are."""
-        return max([1, len(self.planned_rates), *(len(run.group_lr) for run in self.runs)])
-
-    @property
     def legend_label(self) -> str:
         """The label, with how many runs diverged, and when the first of them did."""
         lost = [run.diverged_at for run in self.runs if run.diverged_at is not None]
@@ -59,22 +46,28 @@ class Curve:
         facts = {"epoch": min(lost) + 1, "lost": len(lost), "seeds": len(self.runs)}
         return say(key, label=self.label, **facts)
 
+    @property
+    def planned_rates(self) -> list[np.ndarray]:
+        """The planned rates of each parameter group."""
+        return [] if self.planned is None else [*np.atleast_2d(self.planned)]
 
-def distinct_rates(runs: Sequence[History]) -> list[tuple[int, np.ndarray]]:
-    """Return the runs' applied rates with their parameter groups, counted from 0; each once.
+    @cached_property
+    def applied_rates(self) -> list[tuple[int, np.ndarray]]:
+        """The applied rates with their parameter groups, counted from 0.
 
-    Seeds share them unless a metric decides. A group's are left out where they are another's.
+        Each once: seeds share them unless a metric decides, and groups may share them, too.
+        """
+        kept: list[tuple[int, np.ndarray]] = []
+        for group, of_seeds in enumerate(zip(*(run.group_lr for run in self.runs), strict=True)):
+            for rates in of_seeds:
+                if not any(np.array_equal(rates, other, equal_nan=True) for _, other in kept):
+                    kept.append((group, rates))
+        return kept
 
-    >>> [(group, rates.shape) for group, rates in distinct_rates([History.empty(2, 3, groups=2)])]
-    [(0, (6,))]
-    """
-    kept: list[tuple[int, np.ndarray]] = []
-    groups = max((len(run.group_lr) for run in runs), default=0)
-    for group, run in product(range(groups), runs):
-        for rates in run.group_lr[group : group + 1]:
-            if not any(np.array_equal(rates, other, equal_nan=True) for _, other in kept):
-                kept.append((group, rates))
-    return kept
+    @property
+    def rates(self) -> list[np.ndarray]:
+        """All rates, planned and applied, of every group."""
+        return [*self.planned_rates, *(rates for _, rates in self.applied_rates)]
 
 
 def stairs(rates: np.ndarray, per_epoch: int = 1) -> Line:
@@ -89,12 +82,7 @@ def stairs(rates: np.ndarray, per_epoch: int = 1) -> Line:
 
 
 def joined(lines: Sequence[Line]) -> Line:
-    """Put several lines into one, with gaps between them and only the corners of each.
-
-    >>> flat = np.array([0, 1, 2]), np.array([5, 5, 5])
-    >>> [values.tolist() for values in joined([flat, flat])]
-    [[0.0, 2.0, nan, 0.0, 2.0], [5.0, 5.0, nan, 5.0, 5.0]]
-    """
+    """Put several lines into one, with gaps between them and only the corners of each."""
     gap = np.full(1, np.nan)
     xs, ys = [], []
     for x, y in lines:
@@ -103,3 +91,47 @@ def joined(lines: Sequence[Line]) -> Line:
         xs += [x[corners], gap]
         ys += [y[corners], gap]
     return np.concatenate(xs[:-1]), np.concatenate(ys[:-1])
+
+
+def room_for_names(ax: Axes, lines: Sequence[Line]) -> dict[int, tuple[float, float, int]]:
+    """Find right ends of lines that can be named, where no line and no other name is.
+
+    Returns:
+        Index of the line -> its end, and 1 for a name above the end or -1 for one below.
+
+    >>> from lrsched_kit.plotting.figure import new_axes
+    >>> (ax,) = new_axes()
+    >>> _ = ax.set(xlim=(0, 1), ylim=(0, 1))
+    >>> x, flat, falling = np.array([[0, 1], [0.2, 0.2], [1.0, 0.15]])
+    >>> room_for_names(ax, [(x, flat), (x, falling)])
+    {1: (1.0, 0.15, -1)}
+    """
+    ax.get_ylim()  # brings limits up to date
+    shares = [_shares(ax, *line) for line in lines]
+    width, height = _NAME * ax.figure.dpi / 72 / ax.bbox.size
+    places: dict[int, tuple[float, float, int]] = {}
+    taken: list[tuple[float, float]] = []
+    for index, (x, y) in enumerate(shares):
+        if not len(x) or not width < x[-1] <= 1.001:
+            continue
+        across = np.linspace(x[-1] - width, x[-1], 16)
+        heights = [np.interp(across, *line) for line in shares if len(line[0])]
+        for side in (1, -1):
+            low, high = sorted((y[-1] + 0.012 * side, y[-1] + height * side))
+            free = all((line > high).all() or (line < low).all() for line in heights)
+            apart = all(high < bottom or low > top for bottom, top in taken)
+            if free and apart and low >= -0.01 and high <= 1.01:
+                known = np.flatnonzero(np.isfinite(lines[index][1]))[-1]
+                end_x, end_y = (float(values[known]) for values in lines[index])
+                places[index] = end_x, end_y, side
+                taken.append((low, high))
+                break
+    return places
+
+
+def _shares(ax: Axes, x: np.ndarray, y: np.ndarray) -> Line:
+    """Return the points of a line that have a place on the axes, in shares of them."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # a rate of 0 on a logarithmic axis
+        points = (ax.transScale + ax.transLimits).transform(np.column_stack([x, y]))
+    x, y = points[np.isfinite(points).all(axis=1)].T
+    return x, y

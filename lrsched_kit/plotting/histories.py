@@ -9,10 +9,9 @@ from matplotlib.axes import Axes
 
 from ..training.loop import History
 from ..words import say
-from .artists import STILL, CurveArtists, remove_hidden
+from .artists import CurveArtists, GroupNames, remove_hidden
 from .curves import Curve, stairs
 from .figure import drawn_by_kit, new_axes
-from .group_names import GroupNames
 from .limits import nice_ceiling, nice_floor
 from .style import Style, dress, set_linear_scale, set_loss_scale, set_rate_scale, styles_of
 
@@ -97,7 +96,7 @@ def plot_histories(
     for label, style in styles_of(histories, styles or {}).items():
         runs = histories[label]
         curves.append(Curve(label, style, None, [runs] if isinstance(runs, History) else runs))
-    drawn = [CurveArtists(rate_ax, loss_ax, STILL) for _ in curves]
+    drawn = [CurveArtists(rate_ax, loss_ax, live=False) for _ in curves]
     longest = max((run.epochs for curve in curves for run in curve.runs), default=1)
     for artists, curve in zip(drawn, curves, strict=True):
         artists.show(curve, longest, metric)
@@ -123,7 +122,7 @@ def plot_histories(
     losses = losses[np.isfinite(losses)]
     if metric == "loss" and len(losses):
         set_loss_scale(loss_ax, nice_floor(0.95 * losses.min()), nice_ceiling(1.05 * losses.max()))
-    names = GroupNames(rate_ax, most=sum(curve.groups for curve in curves))
+    names = GroupNames(rate_ax, most=sum(len(curve.applied_rates) for curve in curves))
     names.show(curves, longest)
     remove_hidden(names.artists)
     if axes is None:
