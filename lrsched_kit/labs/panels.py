@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
@@ -122,7 +122,8 @@ class Panels:
         of_rates = rate_limits(rates, log=scene.log)
         epochs = max([scene.epochs, *(run.epochs for curve in curves for run in curve.runs)])
         entries = [(c.legend_label, c.style, 1.6 if c.thin else 2.6) for c in curves]
-        frame = (of_rates, limits, epochs, entries, replace(scene, curves=()))
+        words = scene.metric, scene.loss_label, scene.by_batch
+        frame = of_rates, scene.log, limits, epochs, entries, words
         if frame == self._frame:
             return False
         self._frame = frame

@@ -22,8 +22,8 @@ EPOCHS, BASE_LR = 20, 0.1  # what the rows' defaults are made for
 STEPS = {"epoch": EPOCHS, "batch": 20 * EPOCHS}  # enough to look smooth
 MADE_UP_LOSS = np.maximum(0.5, 1 - 0.1 * np.arange(EPOCHS))  # stops falling after epoch 5
 COLUMNS = 6
-_THIN = {"color": "#4d4d4d", "lw": 0.9}
-_ROW_INCHES, _CELL_INCHES = 1.32, 0.66
+_WIDTH, _ROW_INCHES = 9.6, 1.32
+_PALE, _DARK = "#9a9a9a", "#4d4d4d"
 
 
 def in_torch(name: str) -> bool:
@@ -65,7 +65,7 @@ def draw_schedule(name: str | Schedule, ax: Axes) -> None:
     setting = {"base_lr": BASE_LR, "steps": steps, **row.complete({}, horizon=steps)}
     metrics = MADE_UP_LOSS if row.metric_driven else None
     rates = trace_lr(row, metrics=metrics, **setting)
-    ax.axhline(BASE_LR, color="#9a9a9a", lw=0.8, ls=":")
+    ax.axhline(BASE_LR, color=_PALE, lw=0.8, ls=":")
     ax.plot(*stairs(rates), **style_of(row)._asdict(), lw=1.8)
     if row.moves_momentum:
         _draw_thin(ax, trace_momentum(row, **setting), say("momentum"))
@@ -73,17 +73,17 @@ def draw_schedule(name: str | Schedule, ax: Axes) -> None:
         _draw_thin(ax, metrics, say("made_up_loss"))
     ax.set(xlim=(0, steps), ylim=(0, 1.12 * rates.max()), xticks=[], yticks=[])
     ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color("#9a9a9a")
+    ax.spines[["left", "bottom"]].set_color(_PALE)
 
 
 def _draw_thin(ax: Axes, values: np.ndarray, label: str) -> None:
     """Draw over the rate, on a scale that spans the values."""
     other = ax.twinx()
-    other.plot(*stairs(values), **_THIN)
+    other.plot(*stairs(values), color=_DARK, lw=0.9)
     low, span = values.min(), np.ptp(values)
     other.set_ylim(low - 0.15 * span, low + 1.4 * span)
     other.set_axis_off()
-    ax.set_xlabel(label, size=6.5, color=_THIN["color"], loc="right", labelpad=2)
+    ax.set_xlabel(label, size=6.5, color=_DARK, loc="right", labelpad=2)
 
 
 @kit_look()
@@ -109,7 +109,7 @@ def plot_gallery(schedules: Iterable[str | Schedule] | None = None) -> Mapping[s
     """
     shelves = _shelves(families(schedules))
     height = _ROW_INCHES * len(shelves) + 0.45
-    figure = KitFigure(figsize=(9.6, height), dpi=100)
+    figure = KitFigure(figsize=(_WIDTH, height), dpi=100)
     pictures: dict[str, Axes] = {}
     headed = set()
     for shelf, members in enumerate(shelves):
@@ -117,8 +117,8 @@ def plot_gallery(schedules: Iterable[str | Schedule] | None = None) -> Mapping[s
         for column, row in enumerate(members):
             if row.name in pictures:
                 raise ValueError(f"schedules must have names that differ, got {row.name!r} twice.")
-            place = ((0.1 + 1.59 * column) / 9.6, bottom / height, 1.42 / 9.6)
-            ax = figure.add_axes((*place, _CELL_INCHES / height))
+            inches = np.array([0.1 + 1.59 * column, bottom, 1.42, 0.66])
+            ax = figure.add_axes(tuple(inches / [_WIDTH, height, _WIDTH, height]))
             draw_schedule(row, ax)
             star = "" if in_torch(row.name) else " *"
             ax.set_title(row.name + star, loc="left", size=7, pad=3)
@@ -126,7 +126,7 @@ def plot_gallery(schedules: Iterable[str | Schedule] | None = None) -> Mapping[s
                 _head(ax, row)
             headed.add(row.family)
             pictures[row.name] = ax
-    figure.text(0.1 / 9.6, 0.12 / height, say("gallery_key"), size=8, color="#4d4d4d")
+    figure.text(0.1 / _WIDTH, 0.12 / height, say("gallery_key"), size=8, color=_DARK)
     return pictures
 
 
@@ -143,21 +143,13 @@ def _shelves(members: Mapping[str, list[Schedule]]) -> list[list[Schedule]]:
 
 
 def _head(ax: Axes, row: Schedule) -> None:
+    """Write the family's name over the axes, in its colour."""
     kin = [style_of(name).color for name, kit in SCHEDULES.items() if kit.family == row.family]
     color = kin[-1] if kin else style_of(row).color  # the first may be grey: Constant
-    known = row.family in FAMILIES
-    ax.annotate(
-        say("family_head", family=row.family, meaning=FAMILIES[row.family])
-        if known
-        else row.family,
-        (0, 1),
-        xytext=(0, 17),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        size=9.5,
-        weight="bold",
-        color=color,
-    )
+    meaning = FAMILIES.get(row.family)
+    text = say("family_head", family=row.family, meaning=meaning) if meaning else row.family
+    place = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    ax.annotate(text, (0, 1), (0, 17), **place, size=9.5, weight="bold", color=color)
 
 
 def thumbnail(name: str | Schedule) -> bytes:
@@ -170,16 +162,15 @@ def thumbnail(name: str | Schedule) -> bytes:
     return _kept_thumbnail(row.name) if SCHEDULES.get(row.name) is row else _thumbnail(row)
 
 
-@kit_look()
-def _thumbnail(row: Schedule) -> bytes:
-    figure = KitFigure(figsize=(1.6, 0.75), dpi=200)
-    ax = figure.add_axes((0.02, 0.16, 0.96, 0.82))
-    draw_schedule(row, ax)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return palette_png(canvas)
-
-
 @cache
 def _kept_thumbnail(name: str) -> bytes:
     return _thumbnail(SCHEDULES[name])
+
+
+@kit_look()
+def _thumbnail(row: Schedule) -> bytes:
+    figure = KitFigure(figsize=(1.6, 0.75), dpi=200)
+    draw_schedule(row, figure.add_axes((0.02, 0.16, 0.96, 0.82)))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return palette_png(canvas)

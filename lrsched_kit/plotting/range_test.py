@@ -85,13 +85,13 @@ class RangeArtists:
         kept = slice(0, test.cut_at)  # the last value may be beyond all limits
         self._smoothed.set_data(test.rates[kept], test.smoothed[kept])
         self._lowest.set_data([test.minimum], [_at(test, test.minimum)])
-        changed = self._fit(test)
+        before = (self._ax.get_xlim(), self._ax.get_ylim())
+        self._fit(test)
         self._show_cut(test)
         self._show_picks(test)
-        return changed
+        return before != (self._ax.get_xlim(), self._ax.get_ylim())
 
-    def _fit(self, test: RangeTest) -> bool:
-        before = (self._ax.get_xlim(), self._ax.get_ylim())
+    def _fit(self, test: RangeTest) -> None:
         places = np.array([*test.rates, *test.picks.values()])
         places = places[np.isfinite(places)]
         if len(places):
@@ -102,7 +102,6 @@ class RangeArtists:
             bottom = 0.85 * heights.min()
             top = max(1.1 * heights.max(), bottom + 1e-9)
             self._ax.set_ylim(bottom, bottom + (top - bottom) / _ROOM)
-        return before != (self._ax.get_xlim(), self._ax.get_ylim())
 
     def _show_cut(self, test: RangeTest) -> None:
         for artist in (self._cut, self._cut_label):
@@ -115,8 +114,8 @@ class RangeArtists:
     def _show_picks(self, test: RangeTest) -> None:
         """Hang each label on the roomier side of its line, in rows so that none meets another."""
         left, right = self._ax.get_xlim()
-        for pick in self._picks.values():
-            pick.hide()
+        for artist in (artist for pick in self._picks.values() for artist in pick.artists):
+            artist.set_visible(False)
         found = {name: rate for name, rate in test.picks.items() if math.isfinite(rate)}
         # Lines end at their labels: with the highest rate on top, none runs through those below.
         order = sorted(found, key=found.__getitem__, reverse=True)
@@ -132,36 +131,26 @@ class _Pick:
     def __init__(self, ax: Axes, name: str) -> None:
         style, across = PICK_STYLES[name], ax.get_xaxis_transform()
         self._name = say(f"pick_{name}")
-        (self.line,) = ax.plot([], [], **style._asdict(), lw=1.8, transform=across)
-        (self.marker,) = ax.plot([], [], _MARKERS[name], color=style.color, ms=7, mec="white")
-        self.label = ax.annotate(
-            "",
-            (1.0, 0.9),
-            xycoords=across,
-            xytext=(0, 0),
-            textcoords="offset points",
-            color="#222222",
-            fontsize=9.5,
-            va="center",
-            bbox={"color": "white", "alpha": 0.85, "pad": 1.0},
+        (self._line,) = ax.plot([], [], **style._asdict(), lw=1.8, transform=across)
+        (self._marker,) = ax.plot([], [], _MARKERS[name], color=style.color, ms=7, mec="white")
+        look = {"color": "#222222", "fontsize": 9.5, "va": "center"}
+        box = {"color": "white", "alpha": 0.85, "pad": 1.0}
+        self._label = ax.annotate(
+            "", (1, 0.9), (0, 0), xycoords=across, textcoords="offset points", bbox=box, **look
         )
-        self.artists = (self.line, self.marker, self.label)
-
-    def hide(self) -> None:
-        for artist in self.artists:
-            artist.set_visible(False)
+        self.artists = (self._line, self._marker, self._label)
 
     def show(self, rate: float, loss: float, row: float, to_the_left: bool) -> None:
         for artist in self.artists:
             artist.set_visible(True)
-        self.line.set_data([rate, rate], [0, row + 0.03])
-        self.marker.set_data([rate], [loss])
-        self.label.xy = (rate, row)
-        self.label.set(
-            position=(-6 if to_the_left else 6, 0),  # in points, from the line
-            ha="right" if to_the_left else "left",
-            text=say("pick_label", pick=self._name, rate=short_number(float(f"{rate:.2g}"))),
+        self._line.set_data([rate, rate], [0, row + 0.03])
+        self._marker.set_data([rate], [loss])
+        self._label.xy = (rate, row)
+        self._label.set_text(
+            say("pick_label", pick=self._name, rate=short_number(float(f"{rate:.2g}")))
         )
+        self._label.set_ha("right" if to_the_left else "left")
+        self._label.set_position((-6 if to_the_left else 6, 0))  # in points, from the line
 
 
 def _at(test: RangeTest, rate: float) -> float:

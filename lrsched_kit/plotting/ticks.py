@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator
@@ -20,11 +21,12 @@ class RoundTicks(Locator):
     def __init__(self, most: int, *, integer: bool = False) -> None:
         self._most, self._least = most, 1.0 if integer else 0.0
 
-    def __call__(self) -> np.ndarray:
+    def __call__(self) -> np.ndarray:  # type: ignore[override]  # as matplotlib's own do
         """Return the ticks between the axis's limits."""
+        assert self.axis is not None
         return self.tick_values(*self.axis.get_view_interval())
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:  # type: ignore[override]
         """Return the ticks between two limits."""
         low, high = min(vmin, vmax), max(vmin, vmax)
         if not math.isfinite(high - low) or high == low:
@@ -49,7 +51,7 @@ class Decades(LogLocator):
         super().__init__(numticks=most)
         self._most, self._between = most, between
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:  # type: ignore[override]
         """Return the ticks between two limits."""
         low, high = min(vmin, vmax), max(vmin, vmax)
         if low <= 0 and self.axis is not None:
@@ -76,10 +78,10 @@ def plain_numbers() -> FuncFormatter:
     return FuncFormatter(write)
 
 
-_TICK_DIGITS = (
-    tuple(n / 20 for n in range(20, 200)),
-    tuple(n / 10 for n in range(10, 100)),
-    tuple(n / 5 for n in range(5, 50)),
+_TICK_DIGITS: Sequence[Sequence[float]] = (
+    [n / 20 for n in range(20, 200)],
+    [n / 10 for n in range(10, 100)],
+    [n / 5 for n in range(5, 50)],
     (1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 9),
     (1, 1.5, 2, 3, 4, 5, 6, 8),
     (1, 1.5, 2, 3, 5, 7),
