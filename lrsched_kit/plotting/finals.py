@@ -41,7 +41,7 @@ def plot_finals(
     ['Constant', 'StepLR']
     """
     ax = ax or new_axes(size=(max(5.5, 1.9 * len(losses)), 3.6))[0]
-    places = np.arange(len(losses))
+    places = range(len(losses))
     values = np.array([np.asarray(rows, dtype=float) for rows in losses.values()])
     ax.plot(places, values, color="#c4c4c4", lw=0.8, zorder=1)
     looks = styles_of(losses, styles or {}).values()
@@ -103,17 +103,15 @@ def plot_ranking(
 def _draw_seeds(
     ax: Axes, place: float, losses: np.ndarray, color: str, *, lying: bool = False
 ) -> None:
-    """Draw a dot for each seed, and a diamond at their mean with its standard error.
-
-    Where they lie there is no room beside the dots: these are paler, with the diamond on them.
-    """
+    """Draw a dot for each seed; beside them, or on them, a diamond at their mean with its error."""
     mean, error = mean_and_error(losses)
-    size, alpha, beside, turn = (4, 0.3, 0.0, -1) if lying else (5, 0.55, 0.14, 1)
-    dots = np.full(len(losses), place), losses
-    ax.plot(*dots[::turn], "o", color=color, ms=size, alpha=alpha, mew=0)
-    bar = {"xerr" if lying else "yerr": error}
-    look = {"fmt": "D", "color": color, "ms": size + 1, "capsize": size - 1, "lw": 2}
-    ax.errorbar(*(place + beside, mean)[::turn], **bar, **look)
+    places = np.full(len(losses), place)
+    if lying:
+        ax.plot(losses, places, "o", color=color, ms=4, alpha=0.3, mew=0)
+        ax.errorbar(mean, place, xerr=error, fmt="D", color=color, ms=5, capsize=3, lw=2)
+    else:
+        ax.plot(places, losses, "o", color=color, ms=5, alpha=0.55, mew=0)
+        ax.errorbar(place + 0.14, mean, error, fmt="D", color=color, ms=6, capsize=4, lw=2)
 
 
 def _label(label: str | None, *, higher: bool) -> str:

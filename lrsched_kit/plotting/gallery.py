@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ from ..schedules.spec import FAMILIES, Schedule
 from ..schedules.trace import trace_lr, trace_momentum
 from ..words import say
 from .curves import stairs
-from .figure import KitFigure, drawn_by_kit, palette_png
+from .figure import KitFigure, palette_png
 from .style import kit_look, style_of
 
 EPOCHS, BASE_LR = 20, 0.1  # what the rows' defaults are made for
@@ -46,21 +47,12 @@ def families(rows: Iterable[str | Schedule] | None = None) -> dict[str, list[Sch
     return {family: [row for row in chosen if row.family == family] for family in known}
 
 
-@drawn_by_kit
-def draw_schedule(name: str | Schedule, ax: Axes) -> None:
+def _draw_schedule(row: Schedule, ax: Axes) -> None:
     """Draw one row at its defaults: its rate, and thin whatever else belongs to it.
 
     The picture is as high as the highest rate; a dotted line lies at ``base_lr``. Momentum, where
     the row moves it, and the loss that a metric-driven row is fed with run on scales of their own.
-
-    Args:
-        name: a row of `SCHEDULES`, or a row of one's own.
-        ax: where to draw; it is left without ticks.
-
-    Raises:
-        ValueError: for an unknown name.
     """
-    row = get_schedule(name)
     steps = STEPS[row.step_every]
     setting = {"base_lr": BASE_LR, "steps": steps, **row.complete({}, horizon=steps)}
     metrics = MADE_UP_LOSS if row.metric_driven else None
@@ -103,9 +95,9 @@ def plot_gallery(schedules: Iterable[str | Schedule] | None = None) -> Mapping[s
     Raises:
         ValueError: for an unknown name, or where two rows have one name.
 
-    >>> pictures = plot_gallery()
-    >>> len(pictures), pictures["WSD"].get_title(loc="left")
-    (24, 'WSD *')
+    >>> pictures = plot_gallery(["WSD", "StepLR"])
+    >>> list(pictures), pictures["WSD"].get_title(loc="left")
+    (['StepLR', 'WSD'], 'WSD *')
     """
     shelves = _shelves(families(schedules))
     height = _ROW_INCHES * len(shelves) + 0.45
@@ -119,7 +111,7 @@ def plot_gallery(schedules: Iterable[str | Schedule] | None = None) -> Mapping[s
                 raise ValueError(f"schedules must have names that differ, got {row.name!r} twice.")
             inches = np.array([0.1 + 1.59 * column, bottom, 1.42, 0.66])
             ax = figure.add_axes(tuple(inches / [_WIDTH, height, _WIDTH, height]))
-            draw_schedule(row, ax)
+            _draw_schedule(row, ax)
             star = "" if in_torch(row.name) else " *"
             ax.set_title(row.name + star, loc="left", size=7, pad=3)
             if row.family not in headed:
@@ -148,8 +140,8 @@ def _head(ax: Axes, row: Schedule) -> None:
     color = kin[-1] if kin else style_of(row).color  # the first may be grey: Constant
     meaning = FAMILIES.get(row.family)
     text = say("family_head", family=row.family, meaning=meaning) if meaning else row.family
-    place = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    ax.annotate(text, (0, 1), (0, 17), **place, size=9.5, weight="bold", color=color)
+    look: dict[str, Any] = {"size": 9.5, "weight": "bold", "color": color}
+    ax.annotate(text, (0, 1), (0, 17), "axes fraction", "offset points", **look)
 
 
 def thumbnail(name: str | Schedule) -> bytes:
@@ -170,7 +162,7 @@ def _kept_thumbnail(name: str) -> bytes:
 @kit_look()
 def _thumbnail(row: Schedule) -> bytes:
     figure = KitFigure(figsize=(1.6, 0.75), dpi=200)
-    draw_schedule(row, figure.add_axes((0.02, 0.16, 0.96, 0.82)))
+    _draw_schedule(row, figure.add_axes((0.02, 0.16, 0.96, 0.82)))
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return palette_png(canvas)

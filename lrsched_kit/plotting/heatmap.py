@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -60,7 +61,7 @@ class HeatMap:
             origin="lower",
             aspect="auto",
         )
-        centred = {"ha": "center", "va": "center", "fontsize": 7.5}
+        centred: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7.5}
         self._numbers = {
             (row, column): ax.text(column, row, "", **centred)
             for row, column in np.ndindex(shape)
@@ -118,7 +119,7 @@ class HeatMap:
         self._limits = bottom, top
         ticks = loss_ticks(bottom, top) if self._log else RoundTicks(8).tick_values(bottom, top)
         axis, write = self._bar.ax.yaxis, plain_numbers()
-        axis.set_major_locator(FixedLocator(self._places(ticks)))
+        axis.set_major_locator(FixedLocator(self._places(ticks).tolist()))
         axis.set_major_formatter(FixedFormatter([write(tick) for tick in ticks]))
 
     @property
@@ -133,7 +134,7 @@ class HeatMap:
         return (places - bottom) / (top - bottom)
 
 
-def _frame(linestyle: str | tuple[int, tuple[float, ...]]) -> list[Line2D]:
+def _frame(linestyle: Any) -> list[Line2D]:
     white = Line2D([], [], color="white", linewidth=4.5, solid_joinstyle="miter")
     return [white, Line2D([], [], color="black", linewidth=2, linestyle=linestyle)]
 

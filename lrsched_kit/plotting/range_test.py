@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -133,11 +133,10 @@ class _Pick:
         self._name = say(f"pick_{name}")
         (self._line,) = ax.plot([], [], **style._asdict(), lw=1.8, transform=across)
         (self._marker,) = ax.plot([], [], _MARKERS[name], color=style.color, ms=7, mec="white")
-        look = {"color": "#222222", "fontsize": 9.5, "va": "center"}
-        box = {"color": "white", "alpha": 0.85, "pad": 1.0}
-        self._label = ax.annotate(
-            "", (1, 0.9), (0, 0), xycoords=across, textcoords="offset points", bbox=box, **look
-        )
+        look: dict[str, Any] = {"color": "#222222", "fontsize": 9.5, "va": "center"}
+        look["bbox"] = {"color": "white", "alpha": 0.85, "pad": 1.0}
+        look |= {"xycoords": across, "textcoords": "offset points"}
+        self._label = ax.annotate("", (1, 0.9), (0, 0), **look)
         self.artists = (self._line, self._marker, self._label)
 
     def show(self, rate: float, loss: float, row: float, to_the_left: bool) -> None:
@@ -149,7 +148,7 @@ class _Pick:
         self._label.set_text(
             say("pick_label", pick=self._name, rate=short_number(float(f"{rate:.2g}")))
         )
-        self._label.set_ha("right" if to_the_left else "left")
+        self._label.set_horizontalalignment("right" if to_the_left else "left")
         self._label.set_position((-6 if to_the_left else 6, 0))  # in points, from the line
 
 
