@@ -6,12 +6,14 @@
 # your machine (CPU only, say) can be installed there first.
 
 BIN     := .venv/bin
-INSTALL := $(BIN)/python -m pip install -c constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 LAB_IP  := 127.0.0.1
+PARALLEL := -n auto --dist worksteal
+NO_PAGES := lrsched_kit tests --ignore=tests/test_browser.py
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help lab test fuzz bench format notebooks clean
+.PHONY: help lab check test quick fuzz oldest bench format notebooks clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -23,10 +25,23 @@ lab: .venv/lab.done ## open the lessons in JupyterLab
 	  --ip=$(LAB_IP) --allow-root \
 	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_ARGS)
 
-test: .venv/test.done ## check style, then run every test, doctest and notebook
+check: .venv/test.done ## check style and types
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m mypy
+
+test: check ## the same, then run every test, doctest and notebook
+	$(BIN)/python -m pytest $(PARALLEL)
+
+quick: .venv/test.done ## run all tests but those of notebooks and in a browser, with few examples each
+	$(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile=quick $(NO_PAGES)
+
+oldest: ## run these tests with the oldest packages that pyproject.toml allows (on Linux: gigabytes)
+	$(or $(PYTHON),python3) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet uv
+	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest --resolution lowest-direct -e ".[test]"
+	@# Old packages warn of new ones beneath them; that is no error of the kit's.
+	.venv-oldest/bin/python -m pytest $(PARALLEL) $(NO_PAGES) -o filterwarnings=default
 
 fuzz: .venv/test.done ## train ten times as many random models, other ones each time
 	$(BIN)/python -m pytest --hypothesis-profile=fuzz --timeout=7200 tests/test_one_definition.py
@@ -42,7 +57,7 @@ notebooks: .venv/test.done ## run every notebook and keep its new outputs
 	$(BIN)/python tools/run_notebooks.py notebooks/*.ipynb
 
 clean: ## remove .venv and caches
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find lrsched_kit tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} +
 
 # The .done files say: installed since pyproject.toml or constraints.txt last changed.

@@ -1,13 +1,11 @@
 """What is installed, from where, and which room of the package may know which."""
 
-import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,11 +20,6 @@ FOR_TESTS = [Requirement(text) for text in PROJECT["optional-dependencies"]["tes
 CONDA_NAMES = {"torch": "pytorch-cpu", "playwright": "playwright-python"}
 
 PACKAGE = ROOT / "lrsched_kit"
-# "schedules" or "labs.picture"; a package is called by its folder's name
-MODULES = {
-    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
-    for path in PACKAGE.rglob("*.py")
-}
 # Names and versions: pyproject.toml, constraints.txt, environment.yml
 
 
@@ -67,9 +60,10 @@ def git(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_data_travels_with_the_package() -> None:
-    assert (ROOT / "lrsched_kit" / "digits.npz").is_file()
-    # The wheel leaves out what git ignores.
-    assert git("check-ignore", "--no-index", "lrsched_kit/digits.npz").returncode == 1
+    for name in ("py.typed", "tasks/digits.npz"):
+        assert (PACKAGE / name).is_file()
+        # The wheel leaves out what git ignores.
+        assert git("check-ignore", "--no-index", f"lrsched_kit/{name}").returncode == 1
 
 
 def test_no_file_names_a_folder_of_one_machine() -> None:
@@ -78,88 +72,6 @@ def test_no_file_names_a_folder_of_one_machine() -> None:
     tracked = [ROOT / name for name in git("ls-files").stdout.splitlines()]
     texts = {file.name: file.read_bytes() for file in tracked if file.is_file()}
     assert {name: path.findall(text) for name, text in texts.items() if path.search(text)} == {}
-
-
-# Rooms
-
-
-def test_importing_the_kit_loads_neither_widgets_nor_pyplot() -> None:
-    code = "import sys, lrsched_kit; print({'ipywidgets', 'matplotlib.pyplot'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
-
-
-@cache
-def imported(module: str) -> frozenset[str]:
-    """Names that a module imports, the kit's own as ".data"; imports for types do not count."""
-    path = MODULES[module]
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            node.body = []
-    here = ["lrsched_kit", *path.relative_to(PACKAGE).parts[:-1]]
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            folder = here[: len(here) - node.level + 1] if node.level else []
-            package = ".".join([*folder, *filter(None, [node.module])])
-            names |= {package, *(f"{package}.{alias.name}" for alias in node.names)}
-    return frozenset(re.sub(r"^lrsched_kit\.", ".", name) for name in names)
-
-
-def neighbours(module: str) -> set[str]:
-    return {name for name in MODULES if name != "__init__" and f".{name}" in imported(module)}
-
-
-def reached(module: str) -> set[str]:
-    found, waiting = set(), neighbours(module)
-    while waiting:
-        found |= waiting
-        waiting = set().union(*map(neighbours, waiting)) - found
-    return found
-
-
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_no_module_imports_itself_through_others(module: str) -> None:
-    assert module not in reached(module)
-
-
-SCHEDULE_ROOMS = {
-    *("schedules", "rows", "params"),
-    *("decays", "cosines", "warmups", "cycles", "compositions"),
-}
-
-# What a room must not reach, be it through others.
-ABOVE = {
-    "data": MODULES.keys() - {"data", "params"},
-    "models": MODULES.keys() - {"models", "randomness"},
-    "schedules": MODULES.keys() - SCHEDULE_ROOMS,
-    "training": {"fleet", "experiments", "plotting"},
-    "fleet": {"experiments", "plotting"},
-    "experiments": set(),
-    "style": MODULES.keys() - {"style", "ticks", "words"} - SCHEDULE_ROOMS,
-    "plotting": {"fleet", "experiments"},
-    "theory": {"training", "plotting"},
-}
-
-
-@pytest.mark.parametrize("module", ABOVE)
-def test_imports_point_one_way(module: str) -> None:
-    labs = {name for name in MODULES if name.startswith("labs")}
-    assert reached(module) & (ABOVE[module] | {"live"} | labs) == set()
-
-
-def test_only_the_labs_and_live_pictures_know_widgets() -> None:
-    know = {module for module in MODULES if "ipywidgets" in imported(module)}
-    assert {module for module in know if not module.startswith("labs")} == {"live"}
-    assert [room for room in ABOVE if reached(room) & know] == []
-
-
-def test_no_module_imports_pyplot() -> None:
-    # It is global state, and widget callbacks arrive on other threads.
-    assert [module for module in MODULES if "matplotlib.pyplot" in imported(module)] == []
 
 
 # The Makefile says in one sentence what is missing

@@ -1,0 +1,110 @@
+"""Every sentence stands in a table, and every table has all of them."""
+
+import ast
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+import lrsched_kit
+from lrsched_kit import words
+from lrsched_kit.words import LANGUAGES, Worded, en, say, use_language
+
+SOURCES = sorted(Path(lrsched_kit.__file__).parent.rglob("*.py"))
+ENGLISH = LANGUAGES["en"]
+
+
+def fields(text):
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+@pytest.fixture
+def pirate(monkeypatch):
+    """A language with a few sentences of its own; the rest is English."""
+    table = {**ENGLISH, "run": "Set sail", "StepLR.when": "When the wind drops."}
+    monkeypatch.setattr(words, "LANGUAGES", {**LANGUAGES, "pirate": table})
+    use_language("pirate")
+    yield table
+    use_language("en")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_table_lacks_no_sentence_and_has_no_other(language):
+    assert LANGUAGES[language].keys() ^ ENGLISH.keys() == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_sentence_has_the_same_values_to_fill_in_in_every_language(language):
+    table = LANGUAGES[language]
+    assert [key for key in ENGLISH if fields(table[key]) != fields(ENGLISH[key])] == []
+
+
+def test_no_two_rooms_use_one_key_for_two_sentences():
+    parts = [part.WORDS for part in vars(en).values() if hasattr(part, "WORDS")]
+    assert sum(map(len, parts)) == len(ENGLISH)
+
+
+def test_a_lab_speaks_the_language_in_use(pirate):
+    lab = lrsched_kit.ScheduleLab("StepLR", epochs=1, seeds=1)
+    try:
+        assert lab.controls["run"].description == "Set sail"
+    finally:
+        lab.close()
+
+
+def test_what_belongs_to_a_row_follows_the_language(pirate):
+    row = lrsched_kit.get_schedule("StepLR")
+    assert row.when == "When the wind drops."
+    use_language("en")
+    assert row.when == ENGLISH["StepLR.when"]
+
+
+def said_in_the_code():
+    """The keys that the code names in full, and what keys that it puts together look like."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say":
+                yield node.args[0]
+
+
+def test_each_sentence_that_the_code_says_stands_in_the_table():
+    plain = {key.value for key in said_in_the_code() if isinstance(key, ast.Constant)}
+    assert plain - ENGLISH.keys() == set()
+
+
+def test_no_sentence_is_left_over():
+    text = "\n".join(
+        p.read_text(encoding="utf-8") for p in SOURCES if p.parent != Path(en.__file__).parent
+    )
+    patterns = []
+    for node in said_in_the_code():
+        for made in ast.walk(node):
+            if isinstance(made, ast.JoinedStr):
+                parts = [
+                    re.escape(v.value) if isinstance(v, ast.Constant) else ".*" for v in made.values
+                ]
+                patterns.append("".join(parts))
+
+    def used(key):
+        name, _, field = key.partition(".")
+        belongs = bool(field) and (name in text)
+        return f'"{key}"' in text or belongs or any(re.fullmatch(p, key) for p in patterns)
+
+    assert [key for key in ENGLISH if not used(key)] == []
+
+
+def test_an_object_without_its_sentence_in_the_table_says_nothing():
+    class Row:
+        name: str = "nobody"
+        when: str = Worded()
+
+        def __init__(self):
+            self.when = ""
+
+    assert Row().when == ""
+
+
+def test_a_key_that_no_table_has_is_an_error():
+    with pytest.raises(KeyError, match="no_such_key"):
+        say("no_such_key")
