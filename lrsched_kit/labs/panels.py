@@ -53,7 +53,7 @@ class Scene:
 
 
 class Panels:
-    """Two Axes for rates and losses, and the artists of the curves in them.
+    """Rates left and losses right, moved from scene to scene.
 
     Args:
         rate_ax, loss_ax: where to draw.
@@ -84,14 +84,7 @@ class Panels:
         self.artists = [artist for slot in self._slots for artist in slot.artists]
         self.artists += self._names.artists
         self._legends = Legends(
-            rate_ax.figure,
-            most=MAX_CURVES,
-            small_from=3,
-            loc="lower left",
-            bbox_to_anchor=legend,
-            ncols=3,
-            handlelength=2.4,
-            columnspacing=1.2,
+            rate_ax.figure, MAX_CURVES, small_from=3, bbox_to_anchor=legend, columnspacing=1.2
         )
         self._frame: tuple | None = None  # what the background was drawn for
         self._metric = "loss"
@@ -100,9 +93,7 @@ class Panels:
     def show(self, scene: Scene, *, refit: bool) -> bool:
         """Move the artists; say whether limits or legend changed, too.
 
-        Args:
-            scene: what to show.
-            refit: whether the axis right may become narrower.
+        ``refit`` lets the axis right become narrower.
         """
         curves = scene.curves[:MAX_CURVES]
         for slot, curve in zip_longest(self._slots, curves):

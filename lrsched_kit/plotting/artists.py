@@ -146,15 +146,7 @@ class CurveArtists:
 
 
 class GroupNames:
-    """The names of further parameter groups, at the right ends of their lines.
-
-    Args:
-        ax: where the rates are drawn.
-        most: how many can be shown at once.
-
-    Attributes:
-        artists: as many.
-    """
+    """The names of further parameter groups, at the right ends of their lines, ``most`` at once."""
 
     def __init__(self, ax: Axes, most: int) -> None:
         self._ax = ax
@@ -186,22 +178,19 @@ class GroupNames:
 class Legends:
     """A legend of one to ``most`` entries, each number of them made once.
 
-    Args:
-        figure: where it stands.
-        most: how many entries there may be.
-        small_from: from so many entries on the text is smaller.
-        **place: as ``figure.legend`` takes it.
+    From ``small_from`` entries on the text is smaller; ``place`` is as ``figure.legend`` takes it.
     """
 
     def __init__(
         self, figure: Figure | SubFigure, most: int, *, small_from: int = 99, **place: Any
     ) -> None:
         self._figure = figure
+        place = {"loc": "lower left", "ncols": 3, "handlelength": 2.4, "frameon": False, **place}
         self._made = []
         for count in range(1, most + 1):
             size = 10 if count < small_from else 8.5
             lines, labels = [Line2D([], []) for _ in range(count)], ["-"] * count
-            self._made.append(figure.legend(lines, labels, frameon=False, fontsize=size, **place))
+            self._made.append(figure.legend(lines, labels, fontsize=size, **place))
         figure.legends.clear()
 
     def show(self, entries: Sequence[tuple[str, Style, float]]) -> None:

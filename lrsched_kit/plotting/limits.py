@@ -38,12 +38,12 @@ def nice_floor(value: float) -> float:
 
 
 def _nice_numbers(value: float) -> list[float]:
-    power = 10.0 ** _decade_below(max(value, _TINY), slack=0)
+    power = 10.0 ** math.floor(math.log10(max(value, _TINY)))
     return [float(f"{step * power:.12g}") for step in _NICE]
 
 
-def _decade_below(value: float, slack: float = _SLACK) -> int:
-    return math.floor(math.log10(value) + slack)
+def _decade_below(value: float) -> int:
+    return math.floor(math.log10(value) + _SLACK)
 
 
 def rate_limits(lines: Sequence[np.ndarray], *, log: bool) -> Limits:

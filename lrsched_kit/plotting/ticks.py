@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, Locator, LogLocator
 class RoundTicks(Locator):
     """At most so many intervals between round numbers.
 
-    matplotlib's own locators ask rcParams whenever they are drawn; this one and `Decades` do not.
+    matplotlib's own locators ask rcParams whenever they are drawn; those of the kit do not.
 
     >>> RoundTicks(6).tick_values(0, 0.12).round(9).tolist()
     [0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12]
