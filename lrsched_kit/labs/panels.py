@@ -109,7 +109,10 @@ class Panels:
 
     def _fit(self, scene: Scene, curves: Sequence[Curve], limits: Limits) -> bool:
         """Set limits and legend where they changed, and say whether they did."""
-        rates = [np.array([scene.base_lr]), *(line for curve in curves for line in curve.rates)]
+        rates = [np.array([scene.base_lr])]
+        for curve in curves:
+            rates += [y for _, y in curve.planned_in(scene.epochs)]
+            rates += [y for _, (_, y) in curve.applied]
         of_rates = rate_limits(rates, log=scene.log)
         epochs = max([scene.epochs, *(run.epochs for curve in curves for run in curve.runs)])
         entries = [(c.legend_label, c.style, 1.6 if c.thin else 2.6) for c in curves]

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from ..training.loop import History
 from ..training.stats import mean_and_error
 from ..words import say
-from .curves import Curve, joined, room_for_names, stairs
+from .curves import Curve, joined, room_for_names
 from .style import Style
 
 FINE = (0, (1, 1.65))
@@ -86,15 +86,16 @@ class CurveArtists:
     def show(self, curve: Curve, epochs: int, metric: str) -> None:
         """Show a curve; ``epochs`` are those of its planned rates."""
         self.hide()
-        rates = curve.applied_rates
-        first = [values for group, values in rates if group == 0][: None if self._live else 1]
-        others = [values for _, values in rates[len(first) :]]
+        first = [line for group, line in curve.applied if group == 0][: None if self._live else 1]
+        others = [line for _, line in curve.applied[len(first) :]]
         width = _THIN if curve.thin else self._width
         self._dress(curve.style, width, _THIN if len(first) > 1 else width)
-        length = curve.runs[0].epochs if curve.runs else epochs
-        self._show_rates(self._planned, curve.planned_rates, epochs)
-        self._show_rates(self._applied, first, length)
-        self._show_rates(self._others, others, length)
+        planned = curve.planned_in(epochs)
+        artists = self._planned, self._applied, self._others
+        for artist, lines in zip(artists, (planned, first, others), strict=True):
+            if lines:
+                artist.set_data(*joined(lines))
+                artist.set_visible(True)
         if curve.runs:
             self._show_values(curve.runs, metric)
         for line in (self._applied, self._val):
@@ -115,11 +116,6 @@ class CurveArtists:
         set_line(self._applied, style, applied_width)
         set_line(self._others, style, 1.0)
         set_line(self._val, style, width)
-
-    def _show_rates(self, line: Line2D, rates: Sequence[np.ndarray], epochs: int) -> None:
-        if rates:
-            line.set_data(*joined([stairs(values, len(values) // epochs) for values in rates]))
-            line.set_visible(True)
 
     def _show_values(self, runs: Sequence[History], metric: str) -> None:
         epochs = np.arange(1, runs[0].epochs + 1)
@@ -159,10 +155,9 @@ class GroupNames:
         """Name the groups of curves where there is room; ``epochs`` are those of planned rates."""
         named, lines = [], []
         for curve in curves:
-            length = curve.runs[0].epochs if curve.runs else epochs
-            for group, rates in curve.applied_rates or enumerate(curve.planned_rates):
+            for group, line in curve.applied or enumerate(curve.planned_in(epochs)):
                 named.append((group, curve.style.color))
-                lines.append(stairs(rates, len(rates) // length))
+                lines.append(line)
         further = [index for index, (group, _) in enumerate(named) if group > 0]
         room = room_for_names(self._ax, lines) if further else {}
         places = [(*named[index], *room[index]) for index in further if index in room]

@@ -46,14 +46,9 @@ class Curve:
         facts = {"epoch": min(lost) + 1, "lost": len(lost), "seeds": len(self.runs)}
         return say(key, label=self.label, **facts)
 
-    @property
-    def planned_rates(self) -> list[np.ndarray]:
-        """The planned rates of each parameter group."""
-        return [] if self.planned is None else [*np.atleast_2d(self.planned)]
-
     @cached_property
-    def applied_rates(self) -> list[tuple[int, np.ndarray]]:
-        """The applied rates with their parameter groups, counted from 0.
+    def applied(self) -> list[tuple[int, Line]]:
+        """The applied rates as stairs, with their parameter groups, counted from 0.
 
         Each once: seeds share them unless a metric decides, and groups may share them, too.
         """
@@ -62,12 +57,12 @@ class Curve:
             for rates in of_seeds:
                 if not any(np.array_equal(rates, other, equal_nan=True) for _, other in kept):
                     kept.append((group, rates))
-        return kept
+        return [(group, stairs(rates, len(rates) // self.runs[0].epochs)) for group, rates in kept]
 
-    @property
-    def rates(self) -> list[np.ndarray]:
-        """All rates, planned and applied, of every group."""
-        return [*self.planned_rates, *(rates for _, rates in self.applied_rates)]
+    def planned_in(self, epochs: int) -> list[Line]:
+        """Return the planned rates of each parameter group as stairs over so many epochs."""
+        rows = np.empty((0, 0)) if self.planned is None else np.atleast_2d(self.planned)
+        return [stairs(rates, len(rates) // epochs) for rates in rows]
 
 
 def stairs(rates: np.ndarray, per_epoch: int = 1) -> Line:

@@ -122,7 +122,7 @@ def plot_histories(
     losses = losses[np.isfinite(losses)]
     if metric == "loss" and len(losses):
         set_loss_scale(loss_ax, nice_floor(0.95 * losses.min()), nice_ceiling(1.05 * losses.max()))
-    names = GroupNames(rate_ax, most=sum(len(curve.applied_rates) for curve in curves))
+    names = GroupNames(rate_ax, most=sum(len(curve.applied) for curve in curves))
     names.show(curves, longest)
     remove_hidden(names.artists)
     if axes is None:
