@@ -9,9 +9,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lrsched_kit import Run, load_digits, trace_lr, train_many
-from lrsched_kit.labs.artists import Curve
 from lrsched_kit.labs.panels import LabPicture, Scene
-from lrsched_kit.plotting.figures import plot_histories
+from lrsched_kit.plotting.curves import Curve
+from lrsched_kit.plotting.histories import plot_histories
 from lrsched_kit.plotting.style import STYLES
 from lrsched_kit.tasks.models import MLP
 

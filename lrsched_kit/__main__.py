@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from .plotting.figures import new_axes, plot_histories
+from .plotting.figure import new_axes
+from .plotting.histories import plot_histories
 from .plotting.style import dress
 from .schedules.catalogue import SCHEDULES, get_schedule
 from .tasks.data import load_digits, toy_regression

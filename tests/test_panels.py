@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lrsched_kit import History
-from lrsched_kit.labs.artists import Curve
 from lrsched_kit.labs.panels import LabPicture, Scene
+from lrsched_kit.plotting.curves import Curve
 from lrsched_kit.plotting.style import STYLES
 
 RATES = 0.1 * 0.5 ** np.arange(4)
@@ -54,7 +54,7 @@ def test_a_planned_rate_may_be_one_or_one_for_each_group():
 
 def test_further_groups_are_thinner_and_named():
     rate_ax, _ = show(curve(None, run(1, 0.1, 0.01)), log=True)
-    others, applied = visible(rate_ax)
+    applied, others = visible(rate_ax)
     assert others.get_linewidth() < applied.get_linewidth()
     assert names(rate_ax) == ["group 2", "group 3"]
 

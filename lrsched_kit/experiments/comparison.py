@@ -14,7 +14,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import nn
 
-from ..plotting.figures import plot_finals
+from ..plotting.finals import plot_finals
 from ..plotting.style import Style, style_of
 from ..schedules.catalogue import BASICS, get_schedule
 from ..schedules.spec import Schedule

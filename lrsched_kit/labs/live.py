@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image as PillowImage
 from traitlets import Unicode
 
-from ..plotting.figures import palette_png, pixels_of
+from ..plotting.figure import palette_png, pixels_of
 
 Request = TypeVar("Request")
 WIDTH = "1100px"  # of a lab on a wide page

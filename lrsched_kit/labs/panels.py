@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..plotting.curves import with_divergence
+from ..plotting.artists import CurveArtists, GroupNames, Legends
+from ..plotting.curves import Curve
+from ..plotting.limits import Limits, rate_limits, value_limits
 from ..plotting.style import (
     MOST_BETWEEN,
     dress,
@@ -20,16 +22,12 @@ from ..plotting.style import (
     set_loss_scale,
     set_rate_scale,
 )
-from ..plotting.ticks import RoundTicks, nice_ceiling, nice_floor
 from ..words import say
-from .artists import Curve, CurveArtists, GroupNames, Legends
 from .base import Picture
 from .live import LiveFigure
 
-__all__ = ["MAX_CURVES", "Curve", "LabPicture", "Panels", "Scene"]
-
 MAX_CURVES = 5  # the schedule, the constant rate, three pins
-LOG_DECADES = 5  # a logarithmic rate axis shows at most so many
+MAX_NAMES = 4  # of parameter groups
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Scene:
 
 
 class Panels:
-    """Two Axes for rates and losses, and the artists of the curves in them.
+    """Rates left and losses right, moved from scene to scene.
 
     Args:
         rate_ax, loss_ax: where to draw.
@@ -82,71 +80,62 @@ class Panels:
         self._title = loss_ax.set_title(titles[1], fontsize="medium", loc="left")
         rate_ax.yaxis.get_minor_ticks(MOST_BETWEEN)
         self._slots = [CurveArtists(rate_ax, loss_ax) for _ in range(MAX_CURVES)]
-        self._names = GroupNames(rate_ax)
+        self._names = GroupNames(rate_ax, MAX_NAMES)
         self.artists = [artist for slot in self._slots for artist in slot.artists]
         self.artists += self._names.artists
         self._legends = Legends(
-            rate_ax.figure,
-            most=MAX_CURVES,
-            small_from=3,
-            loc="lower left",
-            bbox_to_anchor=legend,
-            ncols=3,
-            handlelength=2.4,
-            columnspacing=1.2,
+            rate_ax.figure, MAX_CURVES, small_from=3, bbox_to_anchor=legend, columnspacing=1.2
         )
         self._frame: tuple | None = None  # what the background was drawn for
         self._metric = "loss"
-        self._limits: tuple[float, float] | None = None  # of the axis right
+        self._limits: Limits | None = None  # of the axis right
 
     def show(self, scene: Scene, *, refit: bool) -> bool:
         """Move the artists; say whether limits or legend changed, too.
 
-        Args:
-            scene: what to show.
-            refit: whether the axis right may become narrower.
+        ``refit`` lets the axis right become narrower.
         """
-        for slot, curve in zip(self._slots, scene.curves, strict=False):
-            slot.show(curve, scene.epochs, scene.metric)
-        for slot in self._slots[len(scene.curves) :]:
-            slot.hide()
-        changed = self._fit(scene, refit)
-        self._names.show(next((c for c in scene.curves if not c.thin), None), scene.epochs)
+        curves = scene.curves[:MAX_CURVES]
+        for slot, curve in zip_longest(self._slots, curves):
+            slot.show(curve, scene.epochs, scene.metric) if curve else slot.hide()
+        present = None if refit or scene.metric != self._metric else self._limits
+        runs = [run for curve in curves for run in curve.runs]
+        self._metric, self._limits = scene.metric, value_limits(runs, scene.metric, present)
+        changed = self._fit(scene, curves, self._limits)
+        self._names.show([curve for curve in curves if not curve.thin][:1], scene.epochs)
         for slot in self._slots:
             slot.keep_end_below(self._limits[1] * (0.9 if scene.metric == "loss" else 1))
         return changed
 
-    def _fit(self, scene: Scene, refit: bool) -> bool:
+    def _fit(self, scene: Scene, curves: Sequence[Curve], limits: Limits) -> bool:
         """Set limits and legend where they changed, and say whether they did."""
-        curves = scene.curves[:MAX_CURVES]
-        lines = [[scene.base_lr], *(rates for curve in curves for rates in curve.rates)]
-        rate_limits = _rate_limits(lines, scene.log)
-        epochs = max([scene.epochs, *(run.epochs for c in curves for run in c.runs)])
-        known = None if refit or scene.metric != self._metric else self._limits
-        fit = _loss_limits if scene.metric == "loss" else _metric_limits
-        self._metric, self._limits = scene.metric, fit(curves, scene.metric, known)
-        labels = tuple(with_divergence(curve.label, curve.runs) for curve in curves)
-        looks = tuple((curve.style, 1.6 if curve.thin else 2.6) for curve in curves)
-        epoch = say("epoch_by_batch" if scene.by_batch else "epoch")
-        right = scene.metric, scene.loss_label, self._limits
-        frame = rate_limits, scene.log, epochs, epoch, right, labels, looks
+        rates = [np.array([scene.base_lr])]
+        for curve in curves:
+            rates += [y for _, y in curve.planned_in(scene.epochs)]
+            rates += [y for _, (_, y) in curve.applied]
+        of_rates = rate_limits(rates, log=scene.log)
+        epochs = max([scene.epochs, *(run.epochs for curve in curves for run in curve.runs)])
+        entries = [(c.legend_label, c.style, 1.6 if c.thin else 2.6) for c in curves]
+        words = scene.metric, scene.loss_label, scene.by_batch
+        frame = of_rates, scene.log, limits, epochs, entries, words
         if frame == self._frame:
             return False
         self._frame = frame
         set_rate_scale(self._rate_ax, log=scene.log)
-        self._rate_ax.set_ylim(*rate_limits)
+        self._rate_ax.set_ylim(*of_rates)
         if scene.metric == "loss":
-            set_loss_scale(self._loss_ax, *self._limits, most=self._ticks)
+            set_loss_scale(self._loss_ax, *limits, most=self._ticks)
             title, name = self._loss_title, scene.loss_label
         else:
-            set_linear_scale(self._loss_ax, *self._limits)
+            set_linear_scale(self._loss_ax, *limits)
             title, name = say("metric_title", metric=scene.metric), scene.metric
-        texts = self._title, self._rate_ax.xaxis.label, self._loss_ax.yaxis.label
-        for text, words in zip(texts, (title, epoch, name), strict=True):
-            text.set_text(words)  # ax.set_title and its kind would ask rcParams
+        self._title.set_text(title)  # ax.set_title and its kind would ask rcParams
+        self._loss_ax.yaxis.label.set_text(name)
+        epoch = say("epoch_by_batch" if scene.by_batch else "epoch")
+        self._rate_ax.xaxis.label.set_text(epoch)
         for ax in (self._rate_ax, self._loss_ax):
             ax.set_xlim(0, epochs)
-        self._legends.show([(label, *look) for label, look in zip(labels, looks, strict=True)])
+        self._legends.show(entries)
         return True
 
 
@@ -172,57 +161,3 @@ class LabPicture(Picture):
         """Draw a scene. ``crisp`` marks the last frame of a run: more pixels, limits refitted."""
         changed = self._panels.show(scene, refit=crisp)
         self.live.draw(background_changed=changed, crisp=crisp)
-
-
-def _rate_limits(lines: Sequence[Sequence[float] | np.ndarray], log: bool) -> tuple[float, float]:
-    rates = np.concatenate(lines)
-    rates = rates[np.isfinite(rates)]
-    top = nice_ceiling(rates.max() * 1.04)
-    if not log:
-        return 0.0, top
-    decade = math.floor(math.log10(rates[rates > 0].min()) + 1e-9)
-    highest = math.ceil(math.log10(rates.max()) - 1e-9)
-    # A line may fall out of the picture; that a group is never in it would be a riddle.
-    peaks = [np.max(rates, where=np.isfinite(rates), initial=0) for rates in map(np.asarray, lines)]
-    peak = math.floor(math.log10(min(peak for peak in peaks if peak > 0)) + 1e-9)
-    bottom = min(max(decade, highest - LOG_DECADES), peak, highest - 1)
-    return 10.0**bottom * 0.8, 10.0**highest * 1.25
-
-
-def _loss_limits(
-    curves: Sequence[Curve], metric: str, present: tuple[float, float] | None
-) -> tuple[float, float]:
-    """Return round numbers around the losses; ``present`` limits are widened, never narrowed.
-
-    A run that blows up would flatten all others, so its later losses may leave the picture: the
-    upper limit looks at the first epoch only.
-    """
-    runs = [run for curve in curves for run in curve.runs if run.finished]
-    if not runs:
-        return present or (0.1, 2.5)
-    highest = max(max(run.val_loss[0], run.train_loss[0]) for run in runs)
-    lowest = min(np.nanmin([run.val_loss, run.train_loss]) for run in runs)
-    limits = nice_floor(max(lowest, 1e-12) * 0.95), nice_ceiling(highest * 1.02)
-    return _widened(limits, present)
-
-
-def _metric_limits(
-    curves: Sequence[Curve], metric: str, present: tuple[float, float] | None
-) -> tuple[float, float]:
-    """Return round numbers around a metric's values."""
-    values = np.concatenate([[], *(run.of(metric) for curve in curves for run in curve.runs)])
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return present or (0.0, 1.0)
-    low, high = float(values.min()), float(values.max())
-    step = float(np.ptp(RoundTicks(6).tick_values(low, max(high, low + 0.01))[:2])) or 0.01
-    limits = math.floor(low / step) * step, math.ceil(high / step + 0.1) * step
-    return _widened(limits, present)
-
-
-def _widened(
-    limits: tuple[float, float], present: tuple[float, float] | None
-) -> tuple[float, float]:
-    if present is None:
-        return limits
-    return min(limits[0], present[0]), max(limits[1], present[1])

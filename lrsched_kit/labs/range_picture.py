@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..experiments.range_test import RangeTest
+from ..plotting.limits import nice_ceiling, nice_floor
 from ..plotting.range_test import PICK_STYLES, RangeArtists
 from ..plotting.style import dress, kit_look, set_loss_scale
-from ..plotting.ticks import nice_ceiling, nice_floor
 from ..training.loop import History
 from ..training.stats import mean_and_error
 from ..words import say

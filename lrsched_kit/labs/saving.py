@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
 
-from ..plotting.figures import plot_histories
+from ..plotting.histories import plot_histories
 from ..training.loop import History
 
 COLUMNS = ("curve", "seed", "epoch", "lr", "train_loss", "val_loss", "val_accuracy")

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ..plotting.curves import Curve
 from ..plotting.style import OTHER_STYLES, style_of
 from ..schedules.spec import Schedule
 from ..schedules.trace import trace_groups, trace_momentum
 from ..training.loop import History
 from ..words import say
-from .artists import Curve
 from .base import Work
 from .live import Cancel
 from .panels import MAX_CURVES, LabPicture, Scene

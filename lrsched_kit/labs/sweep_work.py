@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..experiments.sweeps import Cell, Sweep, cell_runs
+from ..plotting.curves import Curve
 from ..plotting.style import style_of
 from ..schedules.spec import Schedule
 from ..schedules.trace import trace_groups
@@ -16,7 +17,6 @@ from ..training.loop import History
 from ..training.runs import Run
 from ..training.stats import paired, t_quantile, with_error
 from ..words import say
-from .artists import Curve
 from .base import Work
 from .live import Cancel
 from .panels import Scene

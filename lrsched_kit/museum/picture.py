@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..plotting.curves import stairs
-from ..plotting.figures import drawn_by_kit, new_axes
+from ..plotting.figure import drawn_by_kit, new_axes
+from ..plotting.limits import nice_ceiling
 from ..plotting.style import MOST_BETWEEN, dress, set_rate_scale
-from ..plotting.ticks import nice_ceiling
 from ..words import say, wording
 from .exhibit import Exhibit, Showing
 

@@ -1,8 +1,9 @@
 """Pictures: data in, axes or a figure out. Never pyplot, whatever the rcParams."""
 
-from .figures import plot_finals, plot_histories, plot_rates
-from .gallery import plot_gallery, plot_ranking
+from .finals import plot_finals, plot_ranking
+from .gallery import plot_gallery
 from .heatmap import plot_heat_map
+from .histories import plot_histories, plot_rates
 from .quadratic import plot_expected
 from .range_test import plot_range_test
 

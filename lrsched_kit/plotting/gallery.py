@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,19 +14,17 @@ from torch.optim import lr_scheduler, swa_utils
 from ..schedules.catalogue import SCHEDULES, get_schedule
 from ..schedules.spec import FAMILIES, Schedule
 from ..schedules.trace import trace_lr, trace_momentum
-from ..training.stats import mean_and_error
 from ..words import say
 from .curves import stairs
-from .figures import KitFigure, drawn_by_kit, new_axes, palette_png
-from .style import STYLES, Style, dress, finals_label, kit_look, style_of, styles_of
-from .ticks import RoundTicks
+from .figure import KitFigure, palette_png
+from .style import kit_look, style_of
 
 EPOCHS, BASE_LR = 20, 0.1  # what the rows' defaults are made for
 STEPS = {"epoch": EPOCHS, "batch": 20 * EPOCHS}  # enough to look smooth
 MADE_UP_LOSS = np.maximum(0.5, 1 - 0.1 * np.arange(EPOCHS))  # stops falling after epoch 5
 COLUMNS = 6
-_THIN = {"color": "#4d4d4d", "lw": 0.9}
-_ROW_INCHES, _CELL_INCHES = 1.32, 0.66
+_WIDTH, _ROW_INCHES = 9.6, 1.32
+_PALE, _DARK = "#9a9a9a", "#4d4d4d"
 
 
 def in_torch(name: str) -> bool:
@@ -48,26 +47,17 @@ def families(rows: Iterable[str | Schedule] | None = None) -> dict[str, list[Sch
     return {family: [row for row in chosen if row.family == family] for family in known}
 
 
-@drawn_by_kit
-def draw_schedule(name: str | Schedule, ax: Axes) -> None:
+def _draw_schedule(row: Schedule, ax: Axes) -> None:
     """Draw one row at its defaults: its rate, and thin whatever else belongs to it.
 
     The picture is as high as the highest rate; a dotted line lies at ``base_lr``. Momentum, where
     the row moves it, and the loss that a metric-driven row is fed with run on scales of their own.
-
-    Args:
-        name: a row of `SCHEDULES`, or a row of one's own.
-        ax: where to draw; it is left without ticks.
-
-    Raises:
-        ValueError: for an unknown name.
     """
-    row = get_schedule(name)
     steps = STEPS[row.step_every]
     setting = {"base_lr": BASE_LR, "steps": steps, **row.complete({}, horizon=steps)}
     metrics = MADE_UP_LOSS if row.metric_driven else None
     rates = trace_lr(row, metrics=metrics, **setting)
-    ax.axhline(BASE_LR, color="#9a9a9a", lw=0.8, ls=":")
+    ax.axhline(BASE_LR, color=_PALE, lw=0.8, ls=":")
     ax.plot(*stairs(rates), **style_of(row)._asdict(), lw=1.8)
     if row.moves_momentum:
         _draw_thin(ax, trace_momentum(row, **setting), say("momentum"))
@@ -75,17 +65,17 @@ def draw_schedule(name: str | Schedule, ax: Axes) -> None:
         _draw_thin(ax, metrics, say("made_up_loss"))
     ax.set(xlim=(0, steps), ylim=(0, 1.12 * rates.max()), xticks=[], yticks=[])
     ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color("#9a9a9a")
+    ax.spines[["left", "bottom"]].set_color(_PALE)
 
 
 def _draw_thin(ax: Axes, values: np.ndarray, label: str) -> None:
     """Draw over the rate, on a scale that spans the values."""
     other = ax.twinx()
-    other.plot(*stairs(values), **_THIN)
+    other.plot(*stairs(values), color=_DARK, lw=0.9)
     low, span = values.min(), np.ptp(values)
     other.set_ylim(low - 0.15 * span, low + 1.4 * span)
     other.set_axis_off()
-    ax.set_xlabel(label, size=6.5, color=_THIN["color"], loc="right", labelpad=2)
+    ax.set_xlabel(label, size=6.5, color=_DARK, loc="right", labelpad=2)
 
 
 @kit_look()
@@ -105,13 +95,13 @@ def plot_gallery(schedules: Iterable[str | Schedule] | None = None) -> Mapping[s
     Raises:
         ValueError: for an unknown name, or where two rows have one name.
 
-    >>> pictures = plot_gallery()
-    >>> list(pictures) == list(SCHEDULES), pictures["WSD"].get_title(loc="left")
-    (True, 'WSD *')
+    >>> pictures = plot_gallery(["WSD", "StepLR"])
+    >>> list(pictures), pictures["WSD"].get_title(loc="left")
+    (['StepLR', 'WSD'], 'WSD *')
     """
     shelves = _shelves(families(schedules))
     height = _ROW_INCHES * len(shelves) + 0.45
-    figure = KitFigure(figsize=(9.6, height), dpi=100)
+    figure = KitFigure(figsize=(_WIDTH, height), dpi=100)
     pictures: dict[str, Axes] = {}
     headed = set()
     for shelf, members in enumerate(shelves):
@@ -119,16 +109,16 @@ def plot_gallery(schedules: Iterable[str | Schedule] | None = None) -> Mapping[s
         for column, row in enumerate(members):
             if row.name in pictures:
                 raise ValueError(f"schedules must have names that differ, got {row.name!r} twice.")
-            place = ((0.1 + 1.59 * column) / 9.6, bottom / height, 1.42 / 9.6)
-            ax = figure.add_axes((*place, _CELL_INCHES / height))
-            draw_schedule(row, ax)
+            inches = np.array([0.1 + 1.59 * column, bottom, 1.42, 0.66])
+            ax = figure.add_axes(tuple(inches / [_WIDTH, height, _WIDTH, height]))
+            _draw_schedule(row, ax)
             star = "" if in_torch(row.name) else " *"
             ax.set_title(row.name + star, loc="left", size=7, pad=3)
             if row.family not in headed:
                 _head(ax, row)
             headed.add(row.family)
             pictures[row.name] = ax
-    figure.text(0.1 / 9.6, 0.12 / height, say("gallery_key"), size=8, color="#4d4d4d")
+    figure.text(0.1 / _WIDTH, 0.12 / height, say("gallery_key"), size=8, color=_DARK)
     return pictures
 
 
@@ -145,18 +135,13 @@ def _shelves(members: Mapping[str, list[Schedule]]) -> list[list[Schedule]]:
 
 
 def _head(ax: Axes, row: Schedule) -> None:
+    """Write the family's name over the axes, in its colour."""
     kin = [style_of(name).color for name, kit in SCHEDULES.items() if kit.family == row.family]
     color = kin[-1] if kin else style_of(row).color  # the first may be grey: Constant
-    ax.annotate(
-        f"{row.family}: {FAMILIES[row.family]}" if row.family in FAMILIES else row.family,
-        (0, 1),
-        xytext=(0, 17),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        size=9.5,
-        weight="bold",
-        color=color,
-    )
+    meaning = FAMILIES.get(row.family)
+    text = say("family_head", family=row.family, meaning=meaning) if meaning else row.family
+    look: dict[str, Any] = {"size": 9.5, "weight": "bold", "color": color}
+    ax.annotate(text, (0, 1), (0, 17), "axes fraction", "offset points", **look)
 
 
 def thumbnail(name: str | Schedule) -> bytes:
@@ -169,69 +154,15 @@ def thumbnail(name: str | Schedule) -> bytes:
     return _kept_thumbnail(row.name) if SCHEDULES.get(row.name) is row else _thumbnail(row)
 
 
-@kit_look()
-def _thumbnail(row: Schedule) -> bytes:
-    figure = KitFigure(figsize=(1.6, 0.75), dpi=200)
-    ax = figure.add_axes((0.02, 0.16, 0.96, 0.82))
-    draw_schedule(row, ax)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return palette_png(canvas)
-
-
 @cache
 def _kept_thumbnail(name: str) -> bytes:
     return _thumbnail(SCHEDULES[name])
 
 
-@drawn_by_kit
-def plot_ranking(
-    losses: Mapping[str, np.ndarray],
-    ax: Axes | None = None,
-    *,
-    higher: bool = False,
-    label: str | None = None,
-    styles: Mapping[str, Style] | None = None,
-) -> Axes:
-    """Draw final losses of many labels in order, best mean on top: `plot_finals` lying down.
-
-    Pale dots are seeds, the strong one their mean, its bar a standard error to each side. Colours
-    are the families'. A grey line stands at the mean of "Constant", if that is among them.
-
-    Args:
-        losses: label -> array of shape ``(seeds,)``; NaN where a run diverged. A label with such a
-            seed comes last, without a mean.
-        ax: where to draw; None makes a new figure.
-        higher: whether higher is better, as for an accuracy.
-        label: what the numbers are, if not final validation losses.
-        styles: label -> its colour and line style, where it is not the kit's.
-
-    Returns:
-        The Axes.
-
-    >>> ax = plot_ranking({"Constant": np.array([0.5, 0.6]), "REX": np.array([0.4, 0.4])})
-    >>> [text.get_text() for text in ax.get_yticklabels()]
-    ['REX', 'Constant']
-    """
-    ax = ax or new_axes(size=(7.6, 0.9 + 0.23 * len(losses)))[0]
-    values = {name: np.asarray(rows, dtype=float) for name, rows in losses.items()}
-    means = {name: float(mean_and_error(rows)[0]) for name, rows in values.items()}
-    sign = -1 if higher else 1
-    order = sorted(means, key=lambda name: np.nan_to_num(sign * means[name], nan=np.inf))
-    if "Constant" in means:
-        ax.axvline(means["Constant"], color=STYLES["Constant"].color, ls="-", lw=1.2)
-    for place, name in enumerate(order):
-        color, rows = styles_of([name], styles or {})[name].color, values[name]
-        mean, error = mean_and_error(rows)
-        ax.plot(rows, np.full(len(rows), place), "o", color=color, ms=4, alpha=0.3, mew=0)
-        ax.errorbar(mean, place, xerr=error, fmt="D", color=color, ms=5, capsize=3, lw=2)
-    dress(ax, x=finals_label(label, higher=higher), y="", title=say("ranking_title"))
-    ax.xaxis.set_major_locator(RoundTicks(8))
-    ax.set_yticks(range(len(order)), [_with_lost(name, values[name]) for name in order])
-    ax.set_ylim(len(order) - 0.5, -0.5)
-    return ax
-
-
-def _with_lost(label: str, rows: np.ndarray) -> str:
-    lost = int((~np.isfinite(rows)).sum())
-    return say("lost_label", label=label, lost=lost, seeds=len(rows)) if lost else label
+@kit_look()
+def _thumbnail(row: Schedule) -> bytes:
+    figure = KitFigure(figsize=(1.6, 0.75), dpi=200)
+    _draw_schedule(row, figure.add_axes((0.02, 0.16, 0.96, 0.82)))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return palette_png(canvas)

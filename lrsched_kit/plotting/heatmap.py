@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from ..words import say
-from .figures import drawn_by_kit, new_axes
+from .figure import drawn_by_kit, new_axes
 from .ticks import RoundTicks, loss_ticks, plain_numbers
 
 # The better, the brighter; also told apart in grey.
@@ -31,9 +31,6 @@ _FRAME = 0.46 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)])  # arou
 class HeatMap:
     """Cells coloured by their loss, a solid frame around the best, a dashed one around another.
 
-    The scale of the colours is logarithmic for losses, linear where higher is better or a value is
-    not positive. The better a cell, the brighter.
-
     Args:
         ax: where to draw.
         grid: the two parameters -> their values; the first goes up, the second to the right.
@@ -42,12 +39,6 @@ class HeatMap:
 
     Attributes:
         artists: those that `show` changes, from back to front.
-
-    >>> from lrsched_kit.plotting.figures import new_axes
-    >>> heat_map = HeatMap(new_axes()[0], {"gamma": (0.1, 0.5), "step_size": (2, 4, 8)}, "loss")
-    >>> heat_map.show(np.array([[0.4, 0.3, math.nan], [0.5, 0.6, 0.7]]), best=(0, 1))
-    >>> heat_map.ax.get_xlabel(), [text.get_text() for text in heat_map.ax.get_xticklabels()]
-    ('step_size', ['2', '4', '8'])
     """
 
     def __init__(
@@ -58,9 +49,9 @@ class HeatMap:
         *,
         higher: bool = False,
     ) -> None:
-        (self._first, rows), (self._second, columns) = grid.items()
+        (first, rows), (second, columns) = grid.items()
         self.ax = ax
-        shape = (len(rows), len(columns))
+        shape = len(rows), len(columns)
         self._higher = higher
         self._limits = (0.0, 1.0) if higher else (0.1, 2.5)
         self._image = ax.imshow(
@@ -70,31 +61,26 @@ class HeatMap:
             origin="lower",
             aspect="auto",
         )
-        self._numbers = [
-            [
-                ax.text(column, row, "", ha="center", va="center", fontsize=7.5)
-                for column in range(shape[1])
-            ]
-            for row in range(shape[0] if math.prod(shape) <= _MOST_NUMBERS else 0)
-        ]
+        centred: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7.5}
+        self._numbers = {
+            (row, column): ax.text(column, row, "", **centred)
+            for row, column in np.ndindex(shape)
+            if math.prod(shape) <= _MOST_NUMBERS
+        }
         self._diverged = Line2D([], [], ls="", marker="x", ms=6, mew=1.4, c="#404040")
         self._best, self._marked = _frame("-"), _frame((0, (2.5, 1.5)))
-        for line in (self._diverged, *self._best, *self._marked):
+        lines = [self._diverged, *self._best, *self._marked]
+        for line in lines:
             ax.add_line(line)
-        self.artists: list[Artist] = [
-            self._image,
-            *(text for texts in self._numbers for text in texts),
-            self._diverged,
-            *self._best,
-            *self._marked,
-        ]
+        self.artists: list[Artist] = [self._image, *self._numbers.values(), *lines]
         self._bar = ax.figure.colorbar(self._image, ax=ax, fraction=0.06, pad=0.03)
         self._bar.set_label(label)
         self._bar.ax.yaxis.set_minor_locator(NullLocator())
-        _label_cells(ax.xaxis, columns)
-        _label_cells(ax.yaxis, rows)
-        ax.set_xlabel(self._second)
-        ax.set_ylabel(self._first)
+        for axis, name, values in ((ax.xaxis, second, columns), (ax.yaxis, first, rows)):
+            axis.set_label_text(name)
+            places = range(0, len(values), math.ceil(len(values) / _MOST_TICKS))
+            axis.set_ticks(places, [f"{values[place]:.3g}" for place in places])
+            axis.set_tick_params(length=0)
 
     def show(
         self,
@@ -104,25 +90,18 @@ class HeatMap:
         best: tuple[int, int] | None = None,
         marked: tuple[int, int] | None = None,
     ) -> None:
-        """Change what is shown; cells are ``(row, column)``.
-
-        Args:
-            losses: shape ``(rows, columns)``; NaN: nothing to show there.
-            finished: shape ``(rows, columns)``: where NaN means that training diverged.
-            best: the cell with a solid frame.
-            marked: the cell with a dashed frame.
-        """
+        """Change what is shown; all is as `plot_heat_map` takes it."""
         places = self._places(losses)
         self._image.set_data(np.ma.masked_invalid(places))
         lost = ~np.isfinite(losses) & (False if finished is None else finished)
         self._diverged.set_data(*np.nonzero(lost)[::-1])
         for lines, cell in ((self._best, best), (self._marked, marked)):
+            x, y = ((), ()) if cell is None else (np.array(cell[::-1]) + _FRAME).T
             for line in lines:
-                line.set_data(*([], []) if cell is None else _around(cell))
-        for (row, column), loss in np.ndenumerate(losses) if self._numbers else ():
-            text = self._numbers[row][column]
-            text.set_text(f"{loss:.2f}" if np.isfinite(loss) else "")
-            bright = places[row, column] if self._higher else 1 - places[row, column]
+                line.set_data(x, y)
+        for cell, text in self._numbers.items():
+            text.set_text(f"{losses[cell]:.2f}" if np.isfinite(losses[cell]) else "")
+            bright = places[cell] if self._higher else 1 - places[cell]
             text.set_color("black" if bright > 0.55 else "white")
 
     def limits_of(self, losses: np.ndarray) -> tuple[float, float]:
@@ -140,7 +119,7 @@ class HeatMap:
         self._limits = bottom, top
         ticks = loss_ticks(bottom, top) if self._log else RoundTicks(8).tick_values(bottom, top)
         axis, write = self._bar.ax.yaxis, plain_numbers()
-        axis.set_major_locator(FixedLocator(self._places(ticks)))
+        axis.set_major_locator(FixedLocator(self._places(ticks).tolist()))
         axis.set_major_formatter(FixedFormatter([write(tick) for tick in ticks]))
 
     @property
@@ -155,21 +134,9 @@ class HeatMap:
         return (places - bottom) / (top - bottom)
 
 
-def _frame(linestyle: str | tuple[int, tuple[float, ...]]) -> list[Line2D]:
+def _frame(linestyle: Any) -> list[Line2D]:
     white = Line2D([], [], color="white", linewidth=4.5, solid_joinstyle="miter")
     return [white, Line2D([], [], color="black", linewidth=2, linestyle=linestyle)]
-
-
-def _around(cell: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    x, y = (np.array(cell[::-1]) + _FRAME).T
-    return x, y
-
-
-def _label_cells(axis: Axis, values: Sequence[float]) -> None:
-    """Write the values under the cells, all or every so many of them."""
-    places = np.arange(0, len(values), math.ceil(len(values) / _MOST_TICKS))
-    axis.set_ticks(places, [f"{values[place]:.3g}" for place in places])
-    axis.set_tick_params(length=0)
 
 
 @drawn_by_kit
@@ -181,7 +148,7 @@ def plot_heat_map(
     finished: np.ndarray | None = None,
     best: tuple[int, int] | None = None,
     marked: tuple[int, int] | None = None,
-    label: str = "loss",
+    label: str | None = None,
     higher: bool = False,
 ) -> Axes:
     """Draw losses over a grid of two parameters: the better, the brighter.
@@ -196,7 +163,7 @@ def plot_heat_map(
         finished: shape ``(rows, columns)``: where NaN means that training diverged (a cross).
         best: the cell ``(row, column)`` with a solid frame.
         marked: the cell ``(row, column)`` with a dashed frame.
-        label: what the colours mean.
+        label: what the colours mean, if not just "loss".
         higher: whether higher is better, as for an accuracy.
 
     Returns:
@@ -212,7 +179,7 @@ def plot_heat_map(
     if np.shape(losses) != (shape := tuple(map(len, grid.values()))):
         raise ValueError(f"losses must have shape {shape}, as the grid, got {np.shape(losses)}.")
     ax = ax or new_axes(size=(6.4, 4.2))[0]
-    heat_map = HeatMap(ax, grid, label, higher=higher)
+    heat_map = HeatMap(ax, grid, say("loss") if label is None else label, higher=higher)
     heat_map.set_limits(*heat_map.limits_of(losses))
     heat_map.show(losses, finished=finished, best=best, marked=marked)
     keys = ("best_higher" if higher else "best", best), ("marked", marked)

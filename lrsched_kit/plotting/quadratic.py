@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..experiments.quadratic import Expected
 from ..words import say
-from .figures import drawn_by_kit, new_axes
+from .figure import drawn_by_kit, new_axes
+from .limits import nice_ceiling, nice_floor
 from .style import dress, set_loss_scale, styles_of
-from .ticks import nice_ceiling, nice_floor
+
+if TYPE_CHECKING:
+    from ..experiments.quadratic import Expected
 
 LOWEST, HIGHEST = 1e-6, 1e3  # of the loss at the start: beyond, a curve has left the picture
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
 
-from ..experiments.range_test import RangeTest
 from ..words import say
-from .figures import drawn_by_kit, new_axes
-from .style import MOST_BETWEEN, OTHER_STYLES, Style, dress
-from .ticks import Decades, plain_numbers, short_number
+from .figure import drawn_by_kit, new_axes
+from .style import MOST_BETWEEN, OTHER_STYLES, Style, dress, set_ticks
+from .ticks import Decades, short_number
+
+if TYPE_CHECKING:
+    from ..experiments.range_test import RangeTest
 
 _MARKERS = {"steepest": "^", "tenth": "s", "valley": "D"}
 
@@ -27,24 +29,27 @@ _ROOM = 0.72  # the curves stay below the labels
 
 
 @drawn_by_kit
-def plot_range_test(test: RangeTest, ax: Axes | None = None, *, loss_label: str = "loss") -> Axes:
+def plot_range_test(
+    test: RangeTest, ax: Axes | None = None, *, loss_label: str | None = None
+) -> Axes:
     """Draw a range test: each batch's loss pale, the smoothed loss strong, the picks marked.
 
     Args:
         test: from `lr_range_test`.
         ax: where to draw; None makes a new figure.
-        loss_label: what the loss axis is called.
+        loss_label: what the loss axis is called, if not just "loss".
 
     Returns:
         The Axes; ``.figure`` is shown by a notebook as it is.
 
+    >>> from lrsched_kit import RangeTest
     >>> rates, loss = np.geomspace(0.01, 1, 30), np.linspace(2.0, 1.0, 30)
     >>> ax = plot_range_test(RangeTest(rates, loss, loss))
     >>> ax.get_xlabel(), ax.get_xscale()
     ('learning rate', 'log')
     """
     ax = ax or new_axes(size=(7.2, 3.9))[0]
-    RangeArtists(ax, loss_label).show(test)
+    RangeArtists(ax, say("loss") if loss_label is None else loss_label).show(test)
     return ax
 
 
@@ -59,10 +64,7 @@ class RangeArtists:
         self._ax = ax
         dress(ax, x=say("rate"), y=loss_label, title=say("range_title"))
         ax.set_xscale("log")
-        ax.xaxis.set_major_locator(Decades(9))
-        ax.xaxis.set_minor_locator(Decades(9, between=True))
-        ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.xaxis.set_major_formatter(plain_numbers())
+        set_ticks(ax.xaxis, Decades(9), Decades(9, between=True))
         ax.xaxis.get_minor_ticks(MOST_BETWEEN)
         across = ax.get_xaxis_transform()  # x in rates, y as a share of the axes
         self._cut = ax.axvspan(1.0, 2.0, color="#eeeeee", lw=0)
@@ -83,13 +85,13 @@ class RangeArtists:
         kept = slice(0, test.cut_at)  # the last value may be beyond all limits
         self._smoothed.set_data(test.rates[kept], test.smoothed[kept])
         self._lowest.set_data([test.minimum], [_at(test, test.minimum)])
-        changed = self._fit(test)
+        before = (self._ax.get_xlim(), self._ax.get_ylim())
+        self._fit(test)
         self._show_cut(test)
         self._show_picks(test)
-        return changed
+        return before != (self._ax.get_xlim(), self._ax.get_ylim())
 
-    def _fit(self, test: RangeTest) -> bool:
-        before = (self._ax.get_xlim(), self._ax.get_ylim())
+    def _fit(self, test: RangeTest) -> None:
         places = np.array([*test.rates, *test.picks.values()])
         places = places[np.isfinite(places)]
         if len(places):
@@ -100,7 +102,6 @@ class RangeArtists:
             bottom = 0.85 * heights.min()
             top = max(1.1 * heights.max(), bottom + 1e-9)
             self._ax.set_ylim(bottom, bottom + (top - bottom) / _ROOM)
-        return before != (self._ax.get_xlim(), self._ax.get_ylim())
 
     def _show_cut(self, test: RangeTest) -> None:
         for artist in (self._cut, self._cut_label):
@@ -113,8 +114,8 @@ class RangeArtists:
     def _show_picks(self, test: RangeTest) -> None:
         """Hang each label on the roomier side of its line, in rows so that none meets another."""
         left, right = self._ax.get_xlim()
-        for pick in self._picks.values():
-            pick.hide()
+        for artist in (artist for pick in self._picks.values() for artist in pick.artists):
+            artist.set_visible(False)
         found = {name: rate for name, rate in test.picks.items() if math.isfinite(rate)}
         # Lines end at their labels: with the highest rate on top, none runs through those below.
         order = sorted(found, key=found.__getitem__, reverse=True)
@@ -130,36 +131,25 @@ class _Pick:
     def __init__(self, ax: Axes, name: str) -> None:
         style, across = PICK_STYLES[name], ax.get_xaxis_transform()
         self._name = say(f"pick_{name}")
-        (self.line,) = ax.plot([], [], **style._asdict(), lw=1.8, transform=across)
-        (self.marker,) = ax.plot([], [], _MARKERS[name], color=style.color, ms=7, mec="white")
-        self.label = ax.annotate(
-            "",
-            (1.0, 0.9),
-            xycoords=across,
-            xytext=(0, 0),
-            textcoords="offset points",
-            color="#222222",
-            fontsize=9.5,
-            va="center",
-            bbox={"color": "white", "alpha": 0.85, "pad": 1.0},
-        )
-        self.artists = (self.line, self.marker, self.label)
-
-    def hide(self) -> None:
-        for artist in self.artists:
-            artist.set_visible(False)
+        (self._line,) = ax.plot([], [], **style._asdict(), lw=1.8, transform=across)
+        (self._marker,) = ax.plot([], [], _MARKERS[name], color=style.color, ms=7, mec="white")
+        look: dict[str, Any] = {"color": "#222222", "fontsize": 9.5, "va": "center"}
+        look["bbox"] = {"color": "white", "alpha": 0.85, "pad": 1.0}
+        look |= {"xycoords": across, "textcoords": "offset points"}
+        self._label = ax.annotate("", (1, 0.9), (0, 0), **look)
+        self.artists = (self._line, self._marker, self._label)
 
     def show(self, rate: float, loss: float, row: float, to_the_left: bool) -> None:
         for artist in self.artists:
             artist.set_visible(True)
-        self.line.set_data([rate, rate], [0, row + 0.03])
-        self.marker.set_data([rate], [loss])
-        self.label.xy = (rate, row)
-        self.label.set(
-            position=(-6 if to_the_left else 6, 0),  # in points, from the line
-            ha="right" if to_the_left else "left",
-            text=f"{self._name}: {short_number(float(f'{rate:.2g}'))}",
+        self._line.set_data([rate, rate], [0, row + 0.03])
+        self._marker.set_data([rate], [loss])
+        self._label.xy = (rate, row)
+        self._label.set_text(
+            say("pick_label", pick=self._name, rate=short_number(float(f"{rate:.2g}")))
         )
+        self._label.set_horizontalalignment("right" if to_the_left else "left")
+        self._label.set_position((-6 if to_the_left else 6, 0))  # in points, from the line
 
 
 def _at(test: RangeTest, rate: float) -> float:

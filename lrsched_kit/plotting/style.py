@@ -10,19 +10,20 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, Locator, NullFormatter, NullLocator
 
 from ..schedules.catalogue import SCHEDULES
 from ..schedules.palette import BLACK, DOTS, ORANGE, SKY, SOLID, Dashes
 from ..schedules.spec import Schedule
-from ..words import say
 from .ticks import Decades, RoundTicks, loss_ticks, plain_numbers
-from .ticks import short_number as short_number
 
-_NO_LOOKS = ("backend", "docstring", "interactive", "keymap", "macosx", "savefig.directory", "tk")
-_NO_LOOKS += ("timezone", "toolbar", "webagg", "figure.hooks")
+_NO_LOOKS = (
+    *("backend", "docstring", "figure.hooks", "interactive", "keymap", "macosx"),
+    *("savefig.directory", "timezone", "tk", "toolbar", "webagg"),
+)
 # A family's own name: "sans-serif" would be looked up in rcParams whenever text is drawn.
-_LOOK: Mapping[str, Any] = {
+_LOOK: dict[Any, Any] = {
     key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith(_NO_LOOKS)
 } | {"font.family": ["DejaVu Sans"]}
 _looking = threading.RLock()  # two threads at once would leave one's rcParams to the other
@@ -107,7 +108,6 @@ def styles_of(
 
 
 MOST_BETWEEN = 64  # ticks between powers of ten, at most
-GRID = {"color": "#e4e4e4", "linewidth": 0.8}
 
 
 def dress(ax: Axes, *, x: str, y: str, title: str = "") -> None:
@@ -116,26 +116,28 @@ def dress(ax: Axes, *, x: str, y: str, title: str = "") -> None:
     ax.set_ylabel(y)
     if title:
         ax.set_title(title, fontsize="medium", loc="left")
-    ax.grid(**GRID)
+    ax.grid(color="#e4e4e4", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.xaxis.set_major_locator(RoundTicks(8, integer=True))
-    ax.yaxis.set_major_locator(RoundTicks(6))
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(plain_numbers())
-        axis.set_minor_locator(NullLocator())
+    set_ticks(ax.xaxis, RoundTicks(8, integer=True))
+    set_ticks(ax.yaxis, RoundTicks(6))
+
+
+def set_ticks(axis: Axis, major: Locator, between: Locator | None = None) -> None:
+    """Put ticks with plain numbers on an axis, and others without numbers between them."""
+    axis.set_major_locator(major)
+    axis.set_major_formatter(plain_numbers())
+    axis.set_minor_locator(between or NullLocator())
+    axis.set_minor_formatter(NullFormatter())
 
 
 def set_rate_scale(ax: Axes, *, log: bool) -> None:
     """Make the rate axis linear or logarithmic, with plain numbers for ticks."""
     if log:
         ax.set_yscale("log", nonpositive="mask")
-        ax.yaxis.set_major_locator(Decades(6))
-        ax.yaxis.set_minor_locator(Decades(6, between=True))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        set_ticks(ax.yaxis, Decades(6), Decades(6, between=True))
     else:
         set_linear_scale(ax)
-    ax.yaxis.set_major_formatter(plain_numbers())
 
 
 def set_linear_scale(ax: Axes, bottom: float | None = None, top: float | None = None) -> None:
@@ -143,9 +145,7 @@ def set_linear_scale(ax: Axes, bottom: float | None = None, top: float | None = 
     ax.set_yscale("linear")
     if bottom is not None or top is not None:
         ax.set_ylim(bottom, top)
-    ax.yaxis.set_major_locator(RoundTicks(6))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(plain_numbers())
+    set_ticks(ax.yaxis, RoundTicks(6))
 
 
 def set_loss_scale(ax: Axes, bottom: float, top: float, *, most: int = 8) -> None:
@@ -156,16 +156,4 @@ def set_loss_scale(ax: Axes, bottom: float, top: float, *, most: int = 8) -> Non
     """
     ax.set_yscale("log")
     ax.set_ylim(bottom, top)
-    ax.yaxis.set_major_locator(FixedLocator(loss_ticks(bottom, top, most)))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(plain_numbers())
-
-
-def finals_label(label: str | None, *, higher: bool) -> str:
-    """Return what an axis of final numbers is called.
-
-    >>> finals_label(None, higher=False), finals_label("accuracy", higher=True)
-    ('final validation loss', 'accuracy (higher is better)')
-    """
-    text = say("final_loss") if label is None else label
-    return say("higher_is_better", label=text) if higher else text
+    set_ticks(ax.yaxis, FixedLocator(loss_ticks(bottom, top, most).tolist()))

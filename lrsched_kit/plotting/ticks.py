@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator
@@ -11,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, Locator, LogLocator
 class RoundTicks(Locator):
     """At most so many intervals between round numbers.
 
-    matplotlib's own locators ask rcParams whenever they are drawn; this one and `Decades` do not.
+    matplotlib's own locators ask rcParams whenever they are drawn; those of the kit do not.
 
     >>> RoundTicks(6).tick_values(0, 0.12).round(9).tolist()
     [0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12]
@@ -20,11 +21,12 @@ class RoundTicks(Locator):
     def __init__(self, most: int, *, integer: bool = False) -> None:
         self._most, self._least = most, 1.0 if integer else 0.0
 
-    def __call__(self) -> np.ndarray:
+    def __call__(self) -> np.ndarray:  # type: ignore[override]  # as matplotlib's own do
         """Return the ticks between the axis's limits."""
+        assert self.axis is not None
         return self.tick_values(*self.axis.get_view_interval())
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:  # type: ignore[override]
         """Return the ticks between two limits."""
         low, high = min(vmin, vmax), max(vmin, vmax)
         if not math.isfinite(high - low) or high == low:
@@ -49,7 +51,7 @@ class Decades(LogLocator):
         super().__init__(numticks=most)
         self._most, self._between = most, between
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:  # type: ignore[override]
         """Return the ticks between two limits."""
         low, high = min(vmin, vmax), max(vmin, vmax)
         if low <= 0 and self.axis is not None:
@@ -76,10 +78,10 @@ def plain_numbers() -> FuncFormatter:
     return FuncFormatter(write)
 
 
-_TICK_DIGITS = (
-    tuple(n / 20 for n in range(20, 200)),
-    tuple(n / 10 for n in range(10, 100)),
-    tuple(n / 5 for n in range(5, 50)),
+_TICK_DIGITS: Sequence[Sequence[float]] = (
+    [n / 20 for n in range(20, 200)],
+    [n / 10 for n in range(10, 100)],
+    [n / 5 for n in range(5, 50)],
     (1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 9),
     (1, 1.5, 2, 3, 4, 5, 6, 8),
     (1, 1.5, 2, 3, 5, 7),
@@ -116,33 +118,3 @@ def short_number(value: float) -> str:
         return f"{value:.4g}"
     digits, power = f"{value:.1e}".split("e")
     return f"{float(digits):g}e{int(power)}"
-
-
-_TINY = 1e-12  # a loss of zero has no place on a logarithmic axis
-
-
-_NICE = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
-
-
-def nice_ceiling(value: float) -> float:
-    """Return the next round number at or above ``value``, so that axes change seldom.
-
-    >>> nice_ceiling(0.103), nice_ceiling(1.01), nice_ceiling(2.4)
-    (0.12, 1.2, 2.5)
-    """
-    value = max(value, _TINY)
-    power = 10.0 ** math.floor(math.log10(value))
-    step = min(step for step in _NICE if value <= step * power * (1 + 1e-9))
-    return float(f"{step * power:.12g}")
-
-
-def nice_floor(value: float) -> float:
-    """Return the next round number at or below ``value``.
-
-    >>> nice_floor(0.37), nice_floor(1.0)
-    (0.3, 1.0)
-    """
-    value = max(value, _TINY)
-    power = 10.0 ** math.floor(math.log10(value))
-    step = max(step for step in _NICE if value >= step * power * (1 - 1e-9))
-    return float(f"{step * power:.12g}")

@@ -3,6 +3,7 @@
 WORDS = {
     "epoch": "epoch",
     "rate": "learning rate",
+    "loss": "loss",
     "rate_applied": "rate applied",
     "loss_parts": "validation loss (thick), training loss (thin)",
     "metric_title": "{metric} on the validation set",
@@ -11,8 +12,10 @@ WORDS = {
     "higher_is_better": "{label} (higher is better)",
     "range_title": "range test: each batch (pale), smoothed (strong)",
     "range_cut": "cut",
+    "pick_label": "{pick}: {rate}",
     "momentum": "thin: momentum",
     "made_up_loss": "thin: a made-up loss",
+    "family_head": "{family}: {meaning}",
     "gallery_key": "Across: a run of 20 epochs. Up: the rate, from 0. Dotted: base_lr. Stairs step per epoch, smooth lines per batch. *: torch has no class for it.",
     "final_loss": "final validation loss",
     "ranking_title": "pale dot: one seed; diamond: mean ± standard error",
