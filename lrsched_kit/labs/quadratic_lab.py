@@ -13,13 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..experiments.quadratic import Expected, NoisyQuadratic
+from ..plotting.artists import FINE, Legends, set_line
+from ..plotting.limits import nice_ceiling
 from ..plotting.style import Style, dress, kit_look, set_loss_scale, style_of
-from ..plotting.ticks import nice_ceiling
 from ..schedules.params import Choice, Param
 from ..schedules.trace import trace_lr
 from ..words import say
 from ..words.errors import nearest
-from .artists import FINE, Legends, set_line
 from .base import Lab, Picture, Work
 from .controls import button_row, make_button, make_slider, read, slider_grid
 from .live import Cancel, LiveFigure

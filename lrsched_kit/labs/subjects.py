@@ -28,8 +28,9 @@ from ..training.fleet import Fleet
 from ..training.runs import Run
 from ..words import say
 from ..words.errors import check_number
-from .base import Lab, Request, Work
+from .base import Lab, Work
 from .controls import button_row, make_menu, move_to, slider_grid
+from .live import Request
 
 SEEDS_ALONE = 3  # of a model that trains run by run, unless a reader asks for more
 SEEDS = 10  # models are made for so many at least: a range test's slider offers them
