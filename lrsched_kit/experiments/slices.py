@@ -23,6 +23,8 @@ from ..tasks.optimizers import Maker, check_maker
 from ..training.fleet import Fleet
 from ..training.loop import History
 from ..training.runs import Run
+from ..words import say
+from ..words.errors import check_number
 
 # Larger slices are hardly faster; several processes want more of them to share.
 _RUNS_HERE, _RUNS_THERE = 128, 32
@@ -31,45 +33,6 @@ _SHOW_AFTER = 1.0  # seconds; a bar for less is only noise
 Part = Sequence[Run]  # runs that are of use together only, such as the seeds of one setting
 Advance = Callable[[int], object]  # told how many epochs of runs were made
 Found = Iterator[tuple[int, list[History]]]  # which slice, and what came of it
-
-
-@dataclass(frozen=True)
-class Job:
-    """What all runs of an experiment have in common.
-
-    Attributes:
-        make_model, data, epochs, batch_size: as in `train_many`.
-        dtype: of the arithmetic.
-    """
-
-    make_model: Callable[[], nn.Module]
-    data: Dataset
-    epochs: int
-    batch_size: int
-    dtype: torch.dtype
-
-    def fleet(self) -> Fleet:
-        """Find model and data fit for each other.
-
-        Raises:
-            ValueError: as `train_many`.
-        """
-        return Fleet(self.make_model, self.data, dtype=self.dtype)
-
-    def train(self, runs: Sequence[Run]) -> list[History] | Exception:
-        """Train some runs, on whichever process; an error is returned, not raised.
-
-        So what an executor raises by itself is never the training's fault.
-        """
-        try:
-            return self.fleet().train(runs, epochs=self.epochs, batch_size=self.batch_size)
-        except Exception as error:
-            return error
-
-
-def complete(schedule: str | Schedule, params: Mapping[str, Any], epochs: int) -> dict[str, Any]:
-    """Return all params of a schedule; a horizon left out is the length of the run."""
-    return get_schedule(schedule).complete(params, horizon=epochs)
 
 
 def one_optimizer(optimizer: str | None, make_optimizer: Maker | None) -> str | Maker:
@@ -86,6 +49,13 @@ def one_optimizer(optimizer: str | None, make_optimizer: Maker | None) -> str | 
     return make_optimizer or optimizer or "momentum"
 
 
+def seed_range(first_seed: int, seeds: int) -> range:
+    """Return so many seeds in a row, or say what is wrong with them."""
+    seeds = int(check_number("seeds", seeds, integer=True))
+    first = int(check_number("first_seed", first_seed, must_be="non-negative", integer=True))
+    return range(first, first + seeds)
+
+
 def make_run(
     schedule: str | Schedule,
     params: Mapping[str, Any],
@@ -95,16 +65,36 @@ def make_run(
     metric: str,
     better: str,
 ) -> Run:
-    """Make a run that steps as practice has it; a plateau is told the metric if its mode fits.
-
-    Args:
-        metric: what the experiment follows.
-        better: "lower" or "higher", which value of it is better.
-    """
+    """Make a run that steps as practice has it; a plateau is told the metric if its mode fits."""
     fits = {"min": "lower", "max": "higher"}.get(params.get("mode", ""))
     told = metric if fits == better else None
     unit = get_schedule(schedule).step_every
     return Run(schedule, params, base_lr, optimizer, seed, unit, told)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all runs of an experiment have in common, as in `train_many`; picklable."""
+
+    make_model: Callable[[], nn.Module]
+    data: Dataset
+    epochs: int
+    batch_size: int
+    dtype: torch.dtype
+
+    def fleet(self) -> Fleet:
+        """Find model and data fit for each other, or raise what `train_many` raises."""
+        return Fleet(self.make_model, self.data, dtype=self.dtype)
+
+    def train(self, runs: Sequence[Run]) -> list[History] | Exception:
+        """Train some runs, on whichever process; an error is returned, not raised.
+
+        So what an executor raises by itself is never the training's fault.
+        """
+        try:
+            return self.fleet().train(runs, epochs=self.epochs, batch_size=self.batch_size)
+        except Exception as error:
+            return error
 
 
 class Interrupted(KeyboardInterrupt):
@@ -119,47 +109,36 @@ def train_parts(
 ) -> tuple[dict[int, list[History]], str]:
     """Train parts slice by slice, or, on an executor, slices side by side.
 
-    Args:
-        job: what they have in common.
-        parts: the runs, those together that are of use together only.
-        executor: where to train them; None: here.
-        progress: whether work of more than a second shows a bar.
-
     Returns:
         Index -> histories of each part that was finished; and why the others are missing, an
         empty string if none is. A warning says so too.
 
     Raises:
         ValueError: as `train_many`; before anything is trained.
-        KeyboardInterrupt: if it is interrupted before anything was finished.
-        RuntimeError: if the executor fails before anything was finished.
+        KeyboardInterrupt, RuntimeError: if it is interrupted, or the executor fails, before
+            anything was finished.
     """
     fleet = job.fleet()
-    everything = [run for part in parts for run in part]
-    fleet.check(everything, epochs=job.epochs, batch_size=job.batch_size)
-    total = sum(map(len, parts))
+    runs = [run for part in parts for run in part]
+    fleet.check(runs, epochs=job.epochs, batch_size=job.batch_size)
     at_once = _RUNS_HERE if executor is None else _RUNS_THERE
-    # Where runs train alone, nothing is gained by larger slices.
-    if fleet.why_alone(everything[0], job.batch_size):
-        at_once = len(parts[0])
-    count = math.ceil(total / at_once)
+    if fleet.why_alone(runs[0], job.batch_size):
+        at_once = len(parts[0])  # where runs train alone, nothing is gained by larger slices
+    count = math.ceil(len(runs) / at_once)
     slices = [places.tolist() for places in np.array_split(range(len(parts)), count) if len(places)]
+    work = [[run for place in places for run in parts[place]] for places in slices]
     finished: dict[int, list[History]] = {}
     reason = ""
-    with _bar(total * job.epochs, progress) as advance:
-        work = [[run for place in places for run in parts[place]] for places in slices]
-        found = (
-            _here(job, fleet, work, advance)
-            if executor is None
-            else _there(job, executor, work, advance)
-        )
+    with _bar(len(runs) * job.epochs, progress) as advance:
+        here = executor is None
+        found = _here(job, fleet, work, advance) if here else _there(job, executor, work, advance)
         try:
             for index, histories in found:
                 records = iter(histories)
                 for place in slices[index]:
                     finished[place] = list(islice(records, len(parts[place])))
         except KeyboardInterrupt:
-            reason = "interrupted"
+            reason = say("interrupted")
             if not finished:
                 raise Interrupted("nothing was finished.") from None
         except _ExecutorFailed as failure:
@@ -168,9 +147,7 @@ def train_parts(
                 raise RuntimeError(f"executor failed before any run finished: {reason}") from None
     if reason:
         done = sum(len(parts[place]) for place in finished)
-        warnings.warn(
-            f"{reason}: {done} of {total} runs finished, the others are missing.", stacklevel=3
-        )
+        warnings.warn(say("runs_missing", reason=reason, done=done, total=len(runs)), stacklevel=3)
     return finished, reason
 
 
@@ -178,21 +155,21 @@ class _ExecutorFailed(Exception):
     """An executor lost some of its work; what else it could finish was waited for."""
 
 
-def _here(job: Job, fleet: Fleet, work: Sequence[Sequence[Run]], advance: Advance) -> Found:
+def _here(job: Job, fleet: Fleet, work: Sequence[Part], advance: Advance) -> Found:
+    options = {"epochs": job.epochs, "batch_size": job.batch_size}
     for index, runs in enumerate(work):
-        options = {"epochs": job.epochs, "batch_size": job.batch_size}
         yield index, fleet.train(runs, **options, on_epoch=lambda _, all_: advance(len(all_)))
 
 
-def _there(job: Job, executor: Executor, work: Sequence[Sequence[Run]], advance: Advance) -> Found:
-    places: dict[Future[Any], int] = {}
+def _there(job: Job, executor: Executor, work: Sequence[Part], advance: Advance) -> Found:
+    places: dict[Future[list[History] | Exception], int] = {}
     failure = ""
     try:
-        for index, runs in enumerate(work):
-            places[executor.submit(job.train, runs)] = index
-    except RuntimeError as error:  # its processes died, or it was shut down
-        failure = _in_words(error)
-    try:
+        try:
+            for index, runs in enumerate(work):
+                places[executor.submit(job.train, runs)] = index
+        except RuntimeError as error:  # its processes died, or it was shut down
+            failure = _in_words(error)
         for future in as_completed(places):
             try:
                 found = future.result()
@@ -223,6 +200,6 @@ def _bar(total: int, shown: bool) -> Iterator[Advance]:
         return
     from tqdm.auto import tqdm  # in a notebook this loads widgets, which nothing else here needs
 
-    options: Any = {"desc": "training", "unit": "epoch", "delay": _SHOW_AFTER, "leave": False}
-    with tqdm(total=total, disable=False, **options) as bar:
+    texts: Any = {"desc": say("bar"), "unit": say("epoch")}
+    with tqdm(total=total, disable=False, delay=_SHOW_AFTER, leave=False, **texts) as bar:
         yield bar.update
