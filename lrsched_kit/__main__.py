@@ -7,23 +7,26 @@ import importlib.metadata
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from .experiments.comparison import Comparison, compare
 from .plotting.figures import new_axes, plot_histories
 from .plotting.style import dress
 from .schedules.catalogue import BASICS, SCHEDULES
-from .tasks.data import load_digits, toy_regression
+from .tasks.data import Dataset, load_digits, toy_regression
 from .tasks.models import MLP, SimpleNet
 from .training.loop import History
 from .words import say
 from .words.errors import check_number
 
 # The basics as the tutorial trains them; T_max is the length of the run.
-TUTORIAL = {name: {} for name in BASICS} | {"ExponentialLR": {"gamma": 0.95}}
+TUTORIAL: dict[str, dict[str, float]] = {name: {} for name in BASICS}
+TUTORIAL["ExponentialLR"] = {"gamma": 0.95}
+TASKS: dict[str, tuple[Callable[..., Dataset], Callable[[], nn.Module]]]
 TASKS = {"toy": (toy_regression, SimpleNet), "digits": (load_digits, MLP)}
 BATCH_SIZE = 32
 
@@ -52,7 +55,7 @@ def draw(found: Comparison, path: Path) -> None:
     found.plot(finals_ax)
     dress(rate_ax, x=say("picture_epoch"), y=say("picture_rate"), title=say("picture_rates"))
     dress(loss_ax, x=say("picture_epoch"), y=say("picture_loss"), title=say("picture_losses"))
-    rate_ax.figure.savefig(path)
+    rate_ax.figure.savefig(path)  # type: ignore[union-attr]  # it is no SubFigure
 
 
 def run_compare(args: argparse.Namespace) -> int:

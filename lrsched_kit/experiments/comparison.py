@@ -26,7 +26,7 @@ from ..words import say
 from ..words.errors import check_number, nearest
 from .labels import BASELINE, read_rates, read_settings
 from .rows import Row, run_rows, text_table
-from .slices import Job, make_run, one_optimizer, seed_range, train_parts
+from .slices import Plan, one_optimizer, seed_range, train_parts
 
 
 @dataclass(frozen=True)
@@ -234,22 +234,18 @@ def compare(
     'CosineAnnealingLR is lower than Constant on 2 of 2 seeds, by 0.208 ± 0.057'
     """
     epochs = int(check_number("epochs", epochs, integer=True))
-    settings = read_settings(BASICS if schedules is None else schedules, epochs)
+    settings = read_settings(BASICS if schedules is None else schedules)
     rates = read_rates(base_lr, settings)
     data = load_digits() if data is None else data
     how = one_optimizer(optimizer, make_optimizer)
     better = check_metric(data, metric, better)
-    parts = [
-        [
-            make_run(schedule, params, rates[label], how, seed, metric, better)
-            for label, (schedule, params, _) in settings.items()
-        ]
+    plan = Plan(make_model, data, epochs, batch_size, dtype, how, metric, better)
+    by_seed = {
+        seed: [plan.run(s.schedule, s.params, rates[k], seed) for k, s in settings.items()]
         for seed in seed_range(first_seed, seeds)
-    ]
-    job = Job(make_model, data, epochs, batch_size, dtype)
-    found, missing = train_parts(job, parts, executor=executor, progress=progress)
-    done = sorted(found)
-    histories = {label: [found[seed][i] for seed in done] for i, label in enumerate(settings)}
-    runs = {label: [parts[seed][i] for seed in done] for i, label in enumerate(settings)}
+    }
+    found, missing = train_parts(plan, by_seed, executor=executor, progress=progress)
+    histories = {k: [part[i] for part in found.values()] for i, k in enumerate(settings)}
+    runs = {k: [by_seed[seed][i] for seed in found] for i, k in enumerate(settings)}
     own = {k: style_of(s.schedule) for k, s in settings.items() if isinstance(s.schedule, Schedule)}
     return Comparison(histories, BASELINE, missing, metric, better == "higher", own, runs)

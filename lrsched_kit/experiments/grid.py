@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -26,7 +26,7 @@ def check_grid(
     ValueError: grid must name two parameters, got 1: gamma.
     """
     row = get_schedule(schedule)
-    knobs = {"base_lr": partial(check_number, "base_lr")}
+    knobs: dict[str, Callable[[object], float]] = {"base_lr": partial(check_number, "base_lr")}
     knobs |= {param.name: param.check for param in row.params if isinstance(param, Param)}
     if len(grid) != 2:
         raise ValueError(

@@ -45,15 +45,15 @@ def read_label(label: str) -> tuple[str, dict[str, Any]]:
 
 
 def read_settings(
-    schedules: Iterable[str | Schedule] | Mapping[Any, Any], epochs: int
+    schedules: Iterable[str | Schedule] | Mapping[Any, Any],
 ) -> dict[str, Setting]:
     """Return label -> what it stands for, the baseline first.
 
     Raises:
         ValueError: naming argument, constraint and value.
 
-    >>> read_settings(["CosineAnnealingLR"], epochs=12)["CosineAnnealingLR"].params
-    {'T_max': 12, 'eta_min': 0.0}
+    >>> read_settings(["StepLR, gamma=0.5"])["StepLR, gamma=0.5"]
+    Setting(schedule='StepLR', params={'gamma': 0.5}, base_lr=None)
     """
     if isinstance(schedules, str | Schedule):
         schedules = [schedules]
@@ -61,13 +61,13 @@ def read_settings(
     settings = {BASELINE: Setting(BASELINE, {})}
     for entry, given in pairs:
         label = entry.name if isinstance(entry, Schedule) else entry
-        found = _setting(entry, label, given, epochs)
+        found = _setting(entry, label, given)
         if settings.setdefault(label, found) != found:
             raise ValueError(f"schedules must have different labels, got {label!r} twice.")
     return settings
 
 
-def _setting(entry: str | Schedule, label: str, given: Any, epochs: int) -> Setting:
+def _setting(entry: str | Schedule, label: str, given: Any) -> Setting:
     if not isinstance(label, str):
         raise ValueError(f"schedules must hold names, labels or rows, got {label!r}.")
     name, said = read_label(label)
@@ -91,7 +91,7 @@ def _setting(entry: str | Schedule, label: str, given: Any, epochs: int) -> Sett
     in_label, in_params = row.complete(said), row.complete(params)
     for key in said.keys() & params.keys():
         _agree(key, label, in_label[key], in_params[key])
-    return Setting(schedule, row.complete({**params, **said}, horizon=epochs), base_lr)
+    return Setting(schedule, {**params, **said}, base_lr)
 
 
 def _agree(name: str, label: str, said: Any, given: Any) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from itertools import islice, pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from ..words.errors import check_number
 _RUNS_HERE, _RUNS_THERE = 128, 32
 _SHOW_AFTER = 1.0  # seconds; a bar for less is only noise
 
+Key = TypeVar("Key")
 Part = Sequence[Run]  # runs that are of use together only, such as the seeds of one setting
 Advance = Callable[[int], object]  # told how many epochs of runs were made
 Found = Iterator[tuple[int, list[History]]]  # which slice, and what came of it
@@ -56,31 +57,31 @@ def seed_range(first_seed: int, seeds: int) -> range:
     return range(first, first + seeds)
 
 
-def make_run(
-    schedule: str | Schedule,
-    params: Mapping[str, Any],
-    base_lr: float,
-    optimizer: str | Maker,
-    seed: int,
-    metric: str,
-    better: str,
-) -> Run:
-    """Make a run that steps as practice has it; a plateau is told the metric if its mode fits."""
-    fits = {"min": "lower", "max": "higher"}.get(params.get("mode", ""))
-    told = metric if fits == better else None
-    unit = get_schedule(schedule).step_every
-    return Run(schedule, params, base_lr, optimizer, seed, unit, told)
-
-
 @dataclass(frozen=True)
-class Job:
-    """What all runs of an experiment have in common, as in `train_many`; picklable."""
+class Plan:
+    """What all runs of an experiment have in common, as `compare` is told; picklable."""
 
     make_model: Callable[[], nn.Module]
     data: Dataset
     epochs: int
     batch_size: int
     dtype: torch.dtype
+    optimizer: str | Maker
+    metric: str
+    better: str
+
+    def run(
+        self, schedule: str | Schedule, params: Mapping[str, Any], base_lr: float, seed: int
+    ) -> Run:
+        """Make a run that steps as practice has it; a plateau is told the metric if its mode fits.
+
+        A param that stands for the length of the run, such as ``T_max``, may be left out.
+        """
+        row = get_schedule(schedule)
+        params = row.complete(params, horizon=self.epochs)
+        fits = {"min": "lower", "max": "higher"}.get(params.get("mode", ""))
+        told = self.metric if fits == self.better else None
+        return Run(schedule, params, base_lr, self.optimizer, seed, row.step_every, told)
 
     def fleet(self) -> Fleet:
         """Find model and data fit for each other, or raise what `train_many` raises."""
@@ -105,12 +106,16 @@ class Interrupted(KeyboardInterrupt):
 
 
 def train_parts(
-    job: Job, parts: Sequence[Part], *, executor: Executor | None = None, progress: bool = True
-) -> tuple[dict[int, list[History]], str]:
+    plan: Plan,
+    parts: Mapping[Key, Part],
+    *,
+    executor: Executor | None = None,
+    progress: bool = True,
+) -> tuple[dict[Key, list[History]], str]:
     """Train parts slice by slice, or, on an executor, slices side by side.
 
     Returns:
-        Index -> histories of each part that was finished; and why the others are missing, an
+        Key -> histories of each part that was finished; and why the others are missing, an
         empty string if none is. A warning says so too.
 
     Raises:
@@ -118,25 +123,27 @@ def train_parts(
         KeyboardInterrupt, RuntimeError: if it is interrupted, or the executor fails, before
             anything was finished.
     """
-    fleet = job.fleet()
-    runs = [run for part in parts for run in part]
-    fleet.check(runs, epochs=job.epochs, batch_size=job.batch_size)
+    fleet = plan.fleet()
+    runs = [run for part in parts.values() for run in part]
+    fleet.check(runs, epochs=plan.epochs, batch_size=plan.batch_size)
+    keys = list(parts)
     at_once = _RUNS_HERE if executor is None else _RUNS_THERE
-    if fleet.why_alone(runs[0], job.batch_size):
-        at_once = len(parts[0])  # where runs train alone, nothing is gained by larger slices
-    count = math.ceil(len(runs) / at_once)
-    slices = [places.tolist() for places in np.array_split(range(len(parts)), count) if len(places)]
-    work = [[run for place in places for run in parts[place]] for places in slices]
-    finished: dict[int, list[History]] = {}
+    if fleet.why_alone(runs[0], plan.batch_size):
+        at_once = len(parts[keys[0]])  # where runs train alone, larger slices gain nothing
+    ends = np.linspace(0, len(keys), math.ceil(len(runs) / at_once) + 1).astype(int)
+    slices = [keys[start:end] for start, end in pairwise(ends) if start < end]
+    work = [[run for key in some for run in parts[key]] for some in slices]
+    finished: dict[Key, list[History]] = {}
     reason = ""
-    with _bar(len(runs) * job.epochs, progress) as advance:
-        here = executor is None
-        found = _here(job, fleet, work, advance) if here else _there(job, executor, work, advance)
+    with _bar(len(runs) * plan.epochs, progress) as advance:
+        if executor is None:
+            found = _here(plan, fleet, work, advance)
+        else:
+            found = _there(plan, executor, work, advance)
         try:
             for index, histories in found:
                 records = iter(histories)
-                for place in slices[index]:
-                    finished[place] = list(islice(records, len(parts[place])))
+                finished |= {key: list(islice(records, len(parts[key]))) for key in slices[index]}
         except KeyboardInterrupt:
             reason = say("interrupted")
             if not finished:
@@ -146,28 +153,31 @@ def train_parts(
             if not finished:
                 raise RuntimeError(f"executor failed before any run finished: {reason}") from None
     if reason:
-        done = sum(len(parts[place]) for place in finished)
+        done = sum(map(len, finished.values()))
         warnings.warn(say("runs_missing", reason=reason, done=done, total=len(runs)), stacklevel=3)
-    return finished, reason
+    return {key: finished[key] for key in keys if key in finished}, reason
 
 
 class _ExecutorFailed(Exception):
     """An executor lost some of its work; what else it could finish was waited for."""
 
 
-def _here(job: Job, fleet: Fleet, work: Sequence[Part], advance: Advance) -> Found:
-    options = {"epochs": job.epochs, "batch_size": job.batch_size}
+def _here(plan: Plan, fleet: Fleet, work: Sequence[Part], advance: Advance) -> Found:
+    def on_epoch(_: int, histories: list[History]) -> None:
+        advance(len(histories))
+
     for index, runs in enumerate(work):
-        yield index, fleet.train(runs, **options, on_epoch=lambda _, all_: advance(len(all_)))
+        size = plan.batch_size
+        yield index, fleet.train(runs, epochs=plan.epochs, batch_size=size, on_epoch=on_epoch)
 
 
-def _there(job: Job, executor: Executor, work: Sequence[Part], advance: Advance) -> Found:
+def _there(plan: Plan, executor: Executor, work: Sequence[Part], advance: Advance) -> Found:
     places: dict[Future[list[History] | Exception], int] = {}
     failure = ""
     try:
         try:
             for index, runs in enumerate(work):
-                places[executor.submit(job.train, runs)] = index
+                places[executor.submit(plan.train, runs)] = index
         except RuntimeError as error:  # its processes died, or it was shut down
             failure = _in_words(error)
         for future in as_completed(places):
@@ -178,7 +188,7 @@ def _there(job: Job, executor: Executor, work: Sequence[Part], advance: Advance)
                 continue
             if isinstance(found, Exception):
                 raise found
-            advance(len(found) * job.epochs)
+            advance(len(found) * plan.epochs)
             yield places[future], found
     finally:
         for future in places:

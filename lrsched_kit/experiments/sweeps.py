@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -27,7 +27,7 @@ from ..words.errors import check_number
 from .grid import check_grid
 from .labels import one_rate
 from .rows import Row, run_rows, text_table
-from .slices import Job, make_run, one_optimizer, seed_range, train_parts
+from .slices import Plan, one_optimizer, seed_range, train_parts
 
 Cell = tuple[int, int]  # places in the two lists of values
 
@@ -245,56 +245,23 @@ def sweep(
     checked = check_grid(schedule, grid)
     data = load_digits() if data is None else data
     better = check_metric(data, metric, better)
-    fixed = _fixed(checked, base_lr, params)
+    fixed: dict[str, Any] = params if base_lr is None else {"base_lr": base_lr, **params}
+    if both := [name for name in fixed if name in checked]:
+        raise ValueError(
+            f"{both[0]} must be in the grid or fixed, not both, got {both[0]}={fixed[both[0]]!r} "
+            "and a grid of it."
+        )
+    rate = one_rate(base_lr)
     how = one_optimizer(optimizer, make_optimizer)
     chosen = seed_range(first_seed, seeds)
-    parts = [
-        cell_runs(
-            schedule,
-            fixed | dict(zip(checked, values, strict=True)),
-            epochs=epochs,
-            optimizer=how,
-            seeds=chosen,
-            metric=metric,
-            better=better,
-        )
-        for values in product(*checked.values())
-    ]
-    job = Job(make_model, data, epochs, batch_size, dtype)
-    found, missing = train_parts(job, parts, executor=executor, progress=progress)
-    cells = list(product(*(range(len(values)) for values in checked.values())))
-    histories = {cells[place]: found[place] for place in sorted(found)}
-    runs = {cells[place]: list(parts[place]) for place in sorted(found)}
     name, higher = get_schedule(schedule).name, better == "higher"
-    return Sweep(name, checked, len(chosen), histories, missing, metric, higher, runs)
-
-
-def _fixed(
-    grid: Collection[str], base_lr: float | None, params: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what all cells share, ``base_lr`` included; what the grid varies cannot be."""
-    given = params if base_lr is None else {"base_lr": base_lr, **params}
-    for name in given:
-        if name in grid:
-            raise ValueError(
-                f"{name} must be in the grid or fixed, not both, got {name}={given[name]!r} "
-                "and a grid of it."
-            )
-    return {**params, "base_lr": one_rate(base_lr)}
-
-
-def cell_runs(
-    schedule: str | Schedule,
-    setting: Mapping[str, Any],
-    *,
-    epochs: int,
-    optimizer: str | Maker,
-    seeds: Sequence[int],
-    metric: str = "loss",
-    better: str = "lower",
-) -> list[Run]:
-    """Return the runs of one cell; ``setting`` holds ``base_lr`` and params of the schedule."""
-    params = dict(setting)
-    base_lr = params.pop("base_lr")
-    params = get_schedule(schedule).complete(params, horizon=epochs)
-    return [make_run(schedule, params, base_lr, optimizer, seed, metric, better) for seed in seeds]
+    empty = Sweep(name, checked, len(chosen), metric=metric, higher=higher)
+    plan = Plan(make_model, data, epochs, batch_size, dtype, how, metric, better)
+    runs: dict[Cell, list[Run]] = {}
+    rows, columns = map(range, empty.shape)
+    for cell in product(rows, columns):
+        setting = {**params, "base_lr": rate, **empty.setting(cell)}
+        lr = setting.pop("base_lr")
+        runs[cell] = [plan.run(schedule, setting, lr, seed) for seed in chosen]
+    histories, missing = train_parts(plan, runs, executor=executor, progress=progress)
+    return replace(empty, histories=histories, missing=missing, runs=runs)
