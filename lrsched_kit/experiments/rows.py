@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import repeat
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 from ..schedules.catalogue import get_schedule
@@ -32,11 +32,12 @@ def run_rows(
     facts_of: Callable[[Key], Mapping[str, Any]],
 ) -> list[Row]:
     """Return a row per run: what is known of its key, of the run itself, and how it ended."""
-    return [
-        _plain({**facts_of(key), **_described(run), **_ended(history)})
+    rows = [
+        {**facts_of(key), **_described(run), **_ended(history)}
         for key, seeds in histories.items()
-        for run, history in zip(runs.get(key) or repeat(None), seeds, strict=False)
+        for run, history in zip(runs.get(key) or [None] * len(seeds), seeds, strict=True)
     ]
+    return [{name: _plain(value) for name, value in row.items()} for row in rows]
 
 
 def _described(run: Run | None) -> dict[str, Any]:
@@ -52,7 +53,8 @@ def _ended(history: History) -> dict[str, Any]:
     return {**finals, "diverged": history.diverged_at is not None}
 
 
-def _plain(row: Mapping[str, Any]) -> Row:
-    """Return Python's own numbers for those of numpy; what is no number becomes text."""
-    values = {key: getattr(value, "item", lambda v=value: v)() for key, value in row.items()}
-    return {key: v if isinstance(v, int | float) else str(v) for key, v in values.items()}
+def _plain(value: Any) -> float | str:
+    """Return Python's own number, or text."""
+    if isinstance(value, bool | Integral):
+        return value if isinstance(value, bool) else int(value)
+    return float(value) if isinstance(value, Real) else str(value)
