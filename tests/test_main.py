@@ -100,7 +100,7 @@ def test_plateau_acts_on_a_real_validation_loss(tmp_path, capsys):
 
 
 def test_a_diverging_run_is_reported_and_the_others_go_on(tmp_path, capsys):
-    options = ("--schedule", "Constant", "--schedule", "StepLR", "--lr", "50")
+    options = ("--schedule", "Constant", "--schedule", "StepLR", "--lr", "50", "--epochs", "9")
     code, printed = compare(tmp_path, capsys, *options)
     assert code == 0
     assert re.search(r"\[Constant\] diverged at epoch \d+", printed.out)

@@ -2,8 +2,9 @@ import os
 import signal
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 
+import dask
 import numpy as np
 import pytest
 import torch
@@ -212,12 +213,21 @@ def test_long_work_shows_a_bar_and_takes_it_away(monkeypatch, capsys):
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def processes():
+    """A server that loads torch and the kit once: processes forked from it have them at once."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["lrsched_kit", "distributed"])
+    forkserver.ensure_running()
+    return context
+
+
+@pytest.fixture(scope="module")
+def cluster(processes):
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as c,
-        Client(c) as client,
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
+        LocalCluster(processes=True, **options) as workers,
+        Client(workers) as client,
     ):
         yield client
 
@@ -240,9 +250,9 @@ def test_a_comparison_runs_on_a_cluster_too(cluster):
 
 
 @pytest.mark.usefixtures("small_slices")
-def test_when_a_worker_process_dies_the_finished_seeds_are_kept():
+def test_when_a_worker_process_dies_the_finished_seeds_are_kept(processes):
     with (
-        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor,
+        ProcessPoolExecutor(1, mp_context=processes) as executor,
         pytest.warns(UserWarning, match="BrokenProcessPool: .*: 6 of 10 runs finished"),
     ):
         result = compare(["StepLR"], seeds=5, make_model=Dying, executor=executor, **QUICK)
