@@ -15,9 +15,9 @@ from torch import nn
 from lrsched_kit.schedules.catalogue import get_schedule
 from lrsched_kit.tasks.advice import get_advice
 from lrsched_kit.tasks.data import load_digits
-from lrsched_kit.tasks.hidden import multiplications
 from lrsched_kit.tasks.models import CNN, LSTM, MLP, Transformer, seeded
 from lrsched_kit.tasks.optimizers import make_optimizer
+from lrsched_kit.tasks.torch_private import multiplications
 from lrsched_kit.training.batched import LinearStack, Stack
 from lrsched_kit.training.fleet import Fleet, train_many
 from lrsched_kit.training.loop import train

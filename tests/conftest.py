@@ -10,6 +10,6 @@ def full_size():
 
 @pytest.fixture(autouse=True)
 def small_pictures(request, monkeypatch):
-    """Let labs at rest draw a sixteenth of the pixels: that is most of what a quick lab takes."""
+    """Let labs at rest draw as few pixels as while they move: that is most of what they take."""
     if "full_size" not in request.fixturenames:
-        monkeypatch.setattr(LiveFigure, "CRISP", 0.5)
+        monkeypatch.setattr(LiveFigure, "CRISP", 1)

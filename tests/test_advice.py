@@ -18,12 +18,12 @@ def test_there_is_advice_for_each_model_and_optimizer():
 def test_every_pair_learns_at_its_suggested_rate(name):
     advice = get_advice(name)
     runs = [
-        Run("CosineAnnealingLR", {"T_max": 3}, suggest_base_lr(name, optimizer), optimizer)
+        Run("CosineAnnealingLR", {"T_max": 2}, suggest_base_lr(name, optimizer), optimizer)
         for optimizer in RULES
     ]
     whole = advice.make_data()
-    data = replace(whole, x_train=whole.x_train[:400], y_train=whole.y_train[:400])
-    for history in train_many(MODELS[name], data, runs, epochs=3, batch_size=advice.batch_size):
+    data = replace(whole, x_train=whole.x_train[:200], y_train=whole.y_train[:200])
+    for history in train_many(MODELS[name], data, runs, epochs=2, batch_size=advice.batch_size):
         assert history.diverged_at is None
         assert history.train_loss[-1] < history.train_loss[0]
 

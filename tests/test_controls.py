@@ -3,11 +3,12 @@
 import ipywidgets as widgets
 import pytest
 
-from lrsched_kit import ScheduleLab
-from lrsched_kit.labs.controls import make_slider, read
+from lrsched_kit import ScheduleLab, SimpleNet, toy_regression
+from lrsched_kit.labs.controls import make_button, make_buttons, make_menu, make_slider, read
 from lrsched_kit.schedules.params import Choice, Steps
+from lrsched_kit.words import say
 
-QUICK = {"epochs": 4, "seeds": 2}
+TINY = {"data": toy_regression(), "make_model": SimpleNet, "batch_size": 32, "seeds": 1}
 MILESTONES = Steps("milestones", (10, 15), 40)
 
 
@@ -15,12 +16,19 @@ def rates(lab):
     return lab.histories["MultiStepLR"][0].epoch_lr.round(6).tolist()
 
 
-@pytest.fixture
-def typed():
-    lab = ScheduleLab("MultiStepLR", milestones=(1, 2, 3), base_lr=1e-2, **QUICK)
-    assert lab.wait(60)
+@pytest.fixture(scope="module")
+def shared():
+    lab = ScheduleLab("MultiStepLR", milestones=(1, 2, 3), base_lr=1e-2, epochs=4, **TINY)
     yield lab
     lab.close()
+
+
+@pytest.fixture
+def typed(shared):
+    """The lab as it was at first."""
+    shared.controls["reset"].click()
+    assert shared.wait(60)
+    return shared
 
 
 def test_a_choice_is_a_menu():
@@ -51,7 +59,7 @@ def test_steps_may_be_typed_as_one_likes(text):
 
 
 def test_dragged_milestones_are_trained():
-    lab = ScheduleLab("MultiStepLR", milestones=(1, 2), base_lr=1e-2, **QUICK)
+    lab = ScheduleLab("MultiStepLR", milestones=(1, 2), base_lr=1e-2, epochs=4, **TINY)
     lab.controls["milestones"].value = (2, 3)
     assert lab.wait(60)
     assert rates(lab) == [0.01, 0.01, 0.001, 0.0001]
@@ -81,22 +89,36 @@ def test_bad_text_is_refused_in_words_and_the_picture_stays(typed, text):
     assert rates(typed) == [0.01, 0.01, 0.001, 0.001]
 
 
-def test_a_pin_names_milestones_and_choices_that_differ():
-    lab = ScheduleLab("MultiStepLR", milestones=(1, 2, 3), **QUICK)
-    lab.controls["milestones"].value = "2, 3"
-    assert lab.wait(60)
-    lab.controls["pin"].click()
-    assert lab.wait(60)
-    assert lab._work._differences(lab._pins[0]) == "milestones 2, 3"
-    lab.close()
+def test_a_pin_names_milestones_and_choices_that_differ(typed):
+    typed.controls["milestones"].value = "2, 3"
+    assert typed.wait(60)
+    typed.controls["pin"].click()
+    assert typed.wait(60)
+    assert typed._work._differences(typed._pins[0]) == "milestones 2, 3"
 
 
 def test_the_mode_of_a_plateau_is_followed():
-    lab = ScheduleLab("ReduceLROnPlateau", patience=0, base_lr=1e-2, **QUICK)
+    lab = ScheduleLab("ReduceLROnPlateau", patience=0, base_lr=1e-2, epochs=4, seeds=1)
     lab.controls["mode"].value = "max"  # then it is told the accuracy, which rises
     assert lab.wait(60)
-    (run, *_) = lab.histories["ReduceLROnPlateau"]
+    (run,) = lab.histories["ReduceLROnPlateau"]
     assert run.epoch_lr[-1] == 0.01
     assert "mode='max'" in lab.code
     assert "scheduler.step(told)" in lab.code
     lab.close()
+
+
+def test_a_button_has_words_of_its_own_and_a_switch_stays_down():
+    buttons = make_buttons(("run", "log", "save"), "my runs")
+    assert [button.description for button in buttons.values()] == ["Run", "Log rate axis", "Save"]
+    kinds = [type(button) for button in buttons.values()]
+    assert kinds == [widgets.Button, widgets.ToggleButton, widgets.Button]
+    assert "into the folder 'my runs'" in buttons["save"].tooltip
+    assert make_button("run", "run_exhibit_help").tooltip == say("run_exhibit_help")
+
+
+def test_a_menu_with_one_option_leaves_nothing_to_pick():
+    assert make_menu("model", ["MLP"], "MLP").disabled
+    menu = make_menu("model", ["MLP", "CNN"], "CNN")
+    assert not menu.disabled
+    assert (menu.description, menu.tooltip) == (say("model"), say("model_help"))

@@ -22,8 +22,7 @@ from lrsched_kit import (
     SweepLab,
     toy_regression,
 )
-from lrsched_kit.labs import base as core
-from lrsched_kit.labs import cells, schedule_work, sweep_work
+from lrsched_kit.labs import base, cells, schedule_work, sweep_work
 from lrsched_kit.labs.page import Page
 from lrsched_kit.training.fleet import Fleet
 from lrsched_kit.words import say
@@ -39,10 +38,10 @@ def finite(histories):
 # Stop, then a move at once
 
 
-def test_stop_and_a_move_at_once_500_times_end_on_the_setting_shown(monkeypatch):
+def test_stop_and_a_move_at_once_200_times_end_on_the_setting_shown(monkeypatch):
     monkeypatch.setattr(schedule_work, "HEAD_START", 0)
     lab = ScheduleLab("StepLR", epochs=40, **TINY)
-    for turn in range(500):
+    for turn in range(200):
         wait_until(lambda: lab._work.running)
         lab.controls["run"].click()  # it says Stop, unless training has just ended
         lab.controls["base_lr"].value = (0.01, 0.02)[turn % 2]
@@ -106,7 +105,7 @@ def test_a_run_that_was_stopped_stays_so_while_a_move_is_on_its_way(monkeypatch)
 # Models that raise and models that hang
 
 
-class Moody(MLP):
+class Moody(SimpleNet):
     """Does what it is told to before each forward step."""
 
     mood = staticmethod(lambda: None)
@@ -116,22 +115,42 @@ class Moody(MLP):
         return super().forward(x)
 
 
+def moody_lab():
+    lab = ScheduleLab("StepLR", epochs=2, **{**TINY, "make_model": Moody})
+    assert lab.wait(60)
+    return lab
+
+
+@pytest.fixture
+def set_mood(monkeypatch):
+    return lambda mood: monkeypatch.setattr(Moody, "mood", staticmethod(mood))
+
+
 @pytest.fixture
 def moody(monkeypatch):
-    """A lab of a model with moods, and a function that sets the mood."""
-    lab = ScheduleLab("StepLR", epochs=2, seeds=1, make_model=Moody)
-    assert lab.wait(60)
-    yield lab, lambda mood: monkeypatch.setattr(Moody, "mood", staticmethod(mood))
+    """A lab of a model with moods, for tests that close it."""
+    lab = moody_lab()
+    yield lab
     monkeypatch.undo()
     lab.close()
 
 
+@pytest.fixture(scope="module")
+def lasting():
+    """Such a lab for tests after which it still works."""
+    lab = moody_lab()
+    yield lab
+    lab.close()
+
+
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt("no"), GeneratorExit("over")])
-def test_a_model_that_would_end_the_kernel_is_told_in_words_and_the_lab_works_on(moody, error):
+def test_a_model_that_would_end_the_kernel_is_told_in_words_and_the_lab_works_on(
+    lasting, set_mood, error
+):
     def leave():
         raise error
 
-    lab, set_mood = moody
+    lab = lasting
     set_mood(leave)
     lab.controls["gamma"].value = 0.5
     with pytest.raises(RuntimeError, match=type(error).__name__):
@@ -145,11 +164,11 @@ def test_a_model_that_would_end_the_kernel_is_told_in_words_and_the_lab_works_on
     assert finite(lab.histories)
 
 
-def test_the_traceback_of_an_error_is_kept_and_folded_up_under_the_words(moody):
+def test_the_traceback_of_an_error_is_kept_and_folded_up_under_the_words(lasting, set_mood):
     def fail():
         raise ValueError("a < b & c")
 
-    lab, set_mood = moody
+    lab = lasting
     assert lab.traceback == ""
     set_mood(fail)
     lab.controls["gamma"].value = 0.5
@@ -169,16 +188,17 @@ def test_the_traceback_of_an_error_is_kept_and_folded_up_under_the_words(moody):
     assert "<details>" not in lab._work.text.value
 
 
-def test_close_leaves_the_widgets_of_a_stuck_lab_until_its_thread_ends(moody, monkeypatch):
+def test_close_leaves_the_widgets_of_a_stuck_lab_until_its_thread_ends(
+    moody, set_mood, monkeypatch
+):
     stuck, go_on = threading.Event(), threading.Event()
 
     def hang():
         stuck.set()
         assert go_on.wait(60)
 
-    lab, set_mood = moody
-    before = set(widget_module._instances)
-    monkeypatch.setattr(core, "_END_WITHIN", 0.01)
+    lab, before = moody, set(widget_module._instances)
+    monkeypatch.setattr(base, "_END_WITHIN", 0.01)
     set_mood(hang)
     lab.controls["gamma"].value = 0.5
     assert stuck.wait(60)
@@ -191,12 +211,11 @@ def test_close_leaves_the_widgets_of_a_stuck_lab_until_its_thread_ends(moody, mo
     assert all(control.comm is None for control in lab.controls.values())
 
 
-def test_a_model_may_close_its_own_lab(moody):
-    lab, set_mood = moody
-    set_mood(lab.close)
-    lab.controls["gamma"].value = 0.5
+def test_a_model_may_close_its_own_lab(moody, set_mood):
+    set_mood(moody.close)
+    moody.controls["gamma"].value = 0.5
     wait_until(lambda: kit_threads() == [])
-    assert lab.comm is None
+    assert moody.comm is None
 
 
 def test_a_gallery_with_a_stuck_lab_goes_on_to_another_and_leaves_no_widget(monkeypatch):
@@ -209,9 +228,9 @@ def test_a_gallery_with_a_stuck_lab_goes_on_to_another_and_leaves_no_widget(monk
         raise RuntimeError("too late")
 
     before = set(widget_module._instances)
-    monkeypatch.setattr(core, "_END_WITHIN", 0.01)
+    monkeypatch.setattr(base, "_END_WITHIN", 0.01)
     monkeypatch.setattr(Fleet, "train", hang)
-    gallery = GalleryLab("StepLR", epochs=2, seeds=1)
+    gallery = GalleryLab("StepLR", epochs=2, **TINY)
     assert stuck.wait(60)
     first = gallery.lab
     gallery.controls["schedule"].value = "REX"
@@ -319,8 +338,8 @@ def run_cell(monkeypatch):
 
 def test_where_no_cell_id_is_sent_the_code_tells_which_lab_is_replaced(run_cell):
     before = set(widget_module._instances)
-    labs = [run_cell(QuadraticLab, "QuadraticLab()") for _ in range(6)]
-    assert [lab.comm is not None for lab in labs] == [False] * 5 + [True]
+    labs = [run_cell(QuadraticLab, "QuadraticLab()") for _ in range(3)]
+    assert [lab.comm is not None for lab in labs] == [False, False, True]
     other = run_cell(QuadraticLab, "another = QuadraticLab()")
     assert labs[-1].comm is not None
     assert not cells.in_front_end()

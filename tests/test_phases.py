@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from closed_forms import rate_of_phases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_snippet import TOY, applied_by
@@ -42,7 +43,9 @@ def test_torch_applies_what_the_formulas_of_the_phases_say(phases, steps_per_epo
     row = compose(phases, steps_per_epoch=steps_per_epoch)
     steps = boundaries(phases, steps_per_epoch=steps_per_epoch)[-1] + more
     traced = trace_lr(row, base_lr=0.3, steps=steps)
-    worked_out = [row.closed_form(t, base_lr=0.3, total_steps=steps) for t in range(steps)]
+    worked_out = [
+        rate_of_phases(t, phases, base_lr=0.3, per_epoch=steps_per_epoch) for t in range(steps)
+    ]
     np.testing.assert_allclose(traced, worked_out, atol=1e-9)
 
 

@@ -131,8 +131,7 @@ def closure(every):
 
 
 def own_row(make, *params):
-    facts = {"formula": "", "form": lambda t, **_: 1.0, "when": "", "family": "steps", "source": ""}
-    return Schedule(name="Mine", make=make, params=params, **facts)
+    return Schedule(name="Mine", make=make, params=params)
 
 
 def script_of_own(make, *params, **options):

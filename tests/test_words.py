@@ -37,7 +37,8 @@ def test_a_table_lacks_no_sentence_and_has_no_other(language):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_sentence_has_the_same_values_to_fill_in_in_every_language(language):
     table = LANGUAGES[language]
-    assert [key for key in ENGLISH if fields(table[key]) != fields(ENGLISH[key])] == []
+    sentences = [key for key in ENGLISH if not key.endswith(".formula")]  # LaTeX, taken as it is
+    assert [key for key in sentences if fields(table[key]) != fields(ENGLISH[key])] == []
 
 
 def test_no_two_rooms_use_one_key_for_two_sentences():

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ExponentialLR
 
 from ..tasks.data import Dataset
-from ..tasks.hidden import copy_hooks
+from ..tasks.torch_private import copy_hooks
 from ..training.loop import batches, check_parts, one_thread
 from ..training.trial import Trial, try_out
 from ..words.errors import check_number

@@ -8,16 +8,15 @@ import threading
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import ipywidgets as widgets
 
 from ..words import say
-from .cells import close_earlier_labs, in_front_end
-from .live import WIDTH, Cancel, LatestWorker, LiveFigure, in_words
+from .cells import in_front_end
+from .live import WIDTH, Cancel, LatestWorker, LiveFigure, Request, in_words
 from .page import Page
 
-Request = TypeVar("Request")
 _PATIENCE = 2.0  # seconds that a lab may keep its cell from being done
 _END_WITHIN = 10.0  # seconds; what takes longer to stop closes its widgets by itself
 
@@ -40,10 +39,6 @@ class Picture:
     def png(self) -> bytes:
         """The newest crisp frame; empty before there is one."""
         return self.live.crisp_png
-
-    def describe(self, text: str) -> None:
-        """Say in words what the picture shows."""
-        self.live.describe(text)
 
 
 class Work(ABC, Generic[Request]):
@@ -78,7 +73,7 @@ class Work(ABC, Generic[Request]):
         with self._writing:
             self._said = lines
             self._write(lines)
-        self.picture.describe(" ".join(lines))
+        self.picture.image.tooltip = " ".join(lines)
 
     def note(self, line: str) -> None:
         """Add a line under the picture."""
@@ -88,18 +83,17 @@ class Work(ABC, Generic[Request]):
     def show_error(self, error: BaseException) -> None:
         """Show in words what went wrong, and folded up, where."""
         self.set_running(False)
-        line = say("failed", error=in_words(error))
         with self._writing:
+            line = say("failed", error=in_words(error))
             self._write([line], "".join(traceback.format_exception(error)))
 
     def set_running(self, running: bool, *, stopped: bool = False) -> None:
         """Say that training begins or has ended, maybe because it was stopped."""
-        self.running = running
-        if running:
-            self.progress.value = 0.0
-        elif not stopped:
-            self.progress.value = 1.0
-        self.on_running(running)
+        if not stopped:
+            self.progress.value = 0.0 if running else 1.0
+        if running != self.running:
+            self.running = running
+            self.on_running(running)
 
     def _write(self, lines: list[str], trace: str = "") -> None:
         self.lines, self.traceback = lines, trace
@@ -142,7 +136,6 @@ class Lab(Page, Generic[Request]):
             self._listen(controls[name], self._on_move)
         self._listen(controls["run"], self._on_run)
         self._listen(controls["reset"], self._on_reset)
-        close_earlier_labs(self)
 
     @abstractmethod
     def _request(self, *, again: bool) -> Request:
@@ -198,16 +191,16 @@ class Lab(Page, Generic[Request]):
     def _submit(self, *, again: bool = False) -> None:
         self._worker.submit(self._request(again=again))
 
-    def _on_move(self, _: object) -> None:
+    def _on_move(self, _: Any) -> None:
         self._submit()
 
-    def _on_run(self, _: object) -> None:
+    def _on_run(self, _: Any) -> None:
         if self._work.running:
             self._worker.stop()
         else:
             self._submit(again=True)
 
-    def _on_reset(self, _: object) -> None:
+    def _on_reset(self, _: Any) -> None:
         for name, value in self._start.items():
             self.controls[name].value = value
         self._submit()

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import sys
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any
+from weakref import WeakSet
 
+import ipywidgets as widgets
 
-class Closable(Protocol):
-    """Anything with a ``close()``."""
-
-    def close(self) -> None:
-        """End it."""
-
-
-_living: dict[str, tuple[str, list[weakref.ref[Closable]]]] = {}
+# The cell -> its newest execution that made labs, and those.
+_living: dict[str, tuple[str, WeakSet[widgets.Widget]]] = {}
 _inside: ContextVar[bool] = ContextVar("_inside", default=False)
 
 
@@ -31,7 +26,7 @@ def inside_another_lab() -> Iterator[None]:
         _inside.reset(token)
 
 
-def close_earlier_labs(lab: Closable) -> None:
+def close_earlier_labs(lab: widgets.Widget) -> None:
     """Close what earlier executions of the running notebook cell made, and remember ``lab``.
 
     Front ends name the cell in each execution request (``cellId``); where one does not, the code
@@ -40,13 +35,13 @@ def close_earlier_labs(lab: Closable) -> None:
     cell, execution = _running_cell()
     if cell is None or _inside.get():
         return
-    owner, labs = _living.get(cell, (execution, []))
+    owner, labs = _living.get(cell, (None, WeakSet()))
     if owner != execution:
-        for earlier in labs:
-            if (old := earlier()) is not None:
-                old.close()
-        labs = []
-    _living[cell] = (execution, [*labs, weakref.ref(lab)])
+        for earlier in list(labs):
+            earlier.close()
+        labs = WeakSet()
+        _living[cell] = execution, labs
+    labs.add(lab)
 
 
 def in_front_end() -> bool:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 import ipywidgets as widgets
 from torch import nn
 
-from ..schedules.phases import KINDS, Phase
-from ..schedules.sequences import compose
+from ..schedules.phases import KINDS, Phase, compose
 from ..schedules.spec import Schedule
 from ..tasks.data import Dataset, check_metric
 from ..tasks.optimizers import Maker

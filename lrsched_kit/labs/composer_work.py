@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..plotting.ticks import short_number
-from ..schedules.phases import Jump, Phase, boundaries, find_jumps
-from ..schedules.sequences import compose
+from ..schedules.phases import Jump, Phase, boundaries, compose, find_jumps
 from ..schedules.spec import Schedule
 from ..words import say
 from .composer_picture import ComposerPicture

@@ -15,7 +15,6 @@ from ..schedules.params import Choice, Knob, Steps
 from ..words import say
 from .live import WIDTH
 
-_TOGGLES = ("log", "code")
 DIGITS = 3  # read-outs show so many significant digits, and labs train with just those
 
 
@@ -49,42 +48,33 @@ def make_slider(param: Knob, value: Any) -> widgets.Widget:
     them one reads and writes a list.
     """
     common = {
+        "value": value,
         "description": param.name,
         "tooltip": param.help,
         "style": {"description_width": f"{max(76, 7 * len(param.name))}px"},
         "layout": widgets.Layout(width="auto", min_width="0"),
     }
     if isinstance(param, Choice):
-        return widgets.Dropdown(options=param.options, value=value, **common)
+        return widgets.Dropdown(options=param.options, **common)
     if isinstance(param, Steps):
         if len(value) != 2:
-            return StepsBox(value=value, continuous_update=False, **common)
-        return widgets.IntRangeSlider(value=value, min=1, max=max(param.high, *value), **common)
+            return StepsBox(continuous_update=False, **common)
+        return widgets.IntRangeSlider(min=1, max=max(param.high, *value), **common)
     low, high = min(param.low, value), max(param.high, value)
     if param.integer:
-        return widgets.IntSlider(value=int(value), min=int(low), max=int(high), **common)
+        return widgets.IntSlider(min=int(low), max=int(high), **common)
     # A browser moves a value between two notches onto one of them, so the start must be a notch;
     # and what lies beyond an end may be refused, so the last notch is the one before it.
     if param.log and low > 0:
-        start, notch = math.log10(value), 0.05
-        return widgets.FloatLogSlider(
-            value=value,
-            min=start - notch * math.floor((start - math.log10(low)) / notch + 1e-9),
-            max=start + notch * math.floor((math.log10(high) - start) / notch + 1e-9),
-            step=notch,
-            readout_format=f".{DIGITS}g",
-            **common,
-        )
-    places = -math.floor(math.log10((param.high - param.low) / 40))
-    places = max(places, -Decimal(f"{value:.{DIGITS}g}").normalize().as_tuple().exponent)
-    return widgets.FloatSlider(
-        value=value,
-        min=low,
-        max=high,
-        step=10.0**-places,
-        readout_format=f".{places}f",
-        **common,
-    )
+        make, step, digits = widgets.FloatLogSlider, 0.05, f".{DIGITS}g"
+        start = math.log10(value)
+        low = start - step * math.floor((start - math.log10(low)) / step + 1e-9)
+        high = start + step * math.floor((math.log10(high) - start) / step + 1e-9)
+    else:
+        places = -math.floor(math.log10((param.high - param.low) / 40))
+        places = max(places, -int(Decimal(f"{value:.{DIGITS}g}").normalize().as_tuple().exponent))
+        make, step, digits = widgets.FloatSlider, 10.0**-places, f".{places}f"
+    return make(min=low, max=high, step=step, readout_format=digits, **common)
 
 
 def read(control: widgets.Widget, start: Any) -> Any:
@@ -107,7 +97,7 @@ def move_to(slider: widgets.FloatLogSlider, value: float) -> None:
     slider.value = float(f"{10**power:.{DIGITS}g}")
 
 
-def make_menu(name: str, options: Iterable[str], value: str) -> widgets.Dropdown:
+def make_menu(name: str, options: Iterable[str | tuple[str, str]], value: str) -> widgets.Dropdown:
     """Make the menu of that name; with one option there is nothing to pick."""
     options = list(options)
     return widgets.Dropdown(
@@ -121,15 +111,19 @@ def make_menu(name: str, options: Iterable[str], value: str) -> widgets.Dropdown
     )
 
 
+def make_button(key: str, help_key: str = "", *, stays: bool = False, **values: object) -> Any:
+    """Make a button, or a switch that ``stays`` down; "run" is explained by "run_help"."""
+    make = widgets.ToggleButton if stays else widgets.Button
+    return make(
+        description=say(key),
+        tooltip=say(help_key or f"{key}_help", **values),
+        layout=widgets.Layout(width="auto", min_width="62px"),
+    )
+
+
 def make_buttons(names: Sequence[str], save_folder: str = "") -> dict[str, widgets.Widget]:
     """Make buttons with words and tooltips; "log" and "code" stay down when clicked."""
-    made: dict[str, widgets.Widget] = {}
-    for name in names:
-        help_text = say(f"{name}_help", folder=save_folder)
-        kind, width = (widgets.ToggleButton, 106) if name in _TOGGLES else (widgets.Button, 62)
-        layout = widgets.Layout(width=f"{width}px")
-        made[name] = kind(description=say(name), tooltip=help_text, layout=layout)
-    return made
+    return {n: make_button(n, stays=n in ("log", "code"), folder=save_folder) for n in names}
 
 
 def slider_grid(sliders: list[widgets.Widget]) -> widgets.GridBox:

@@ -18,7 +18,7 @@ from ..museum.picture import ExhibitAxes
 from ..plotting.style import kit_look
 from ..words import say
 from .base import Lab, Picture, Work
-from .controls import button_row, make_slider, read, slider_grid
+from .controls import button_row, make_buttons, make_menu, make_slider, read, slider_grid
 from .live import WIDTH, Cancel, LiveFigure
 
 CHANGED = "background: #fbe3b5"  # a line of code that the other version has not
@@ -35,7 +35,7 @@ class ExhibitRequest:
 
 
 class ExhibitPicture(Picture):
-    """Draws showings into one widget."""
+    """Draws runs of exhibits into one widget."""
 
     @kit_look()
     def __init__(self) -> None:
@@ -108,38 +108,30 @@ class ExhibitLab(Lab[ExhibitRequest]):
     """
 
     def __init__(self, name: str = "stale_optimizer", **knobs: object) -> None:
-        start = get_exhibit(name).complete(knobs)
-        fixed = {
-            "exhibit": widgets.Dropdown(
-                options=[(f"{n}. {EXHIBITS[key].title}", key) for n, key in enumerate(EXHIBITS, 1)],
-                value=name,
-                tooltip=say("exhibit_help"),
-                layout=widgets.Layout(width="480px"),
-            ),
+        first = get_exhibit(name).complete(knobs)
+        self._starts = {key: exhibit.complete({}) for key, exhibit in EXHIBITS.items()}
+        self._starts[name] = first
+        self._knobs: dict[str, dict[str, widgets.Widget]] = {}  # by exhibit, made when first shown
+        titles = [(f"{n}. {EXHIBITS[key].title}", key) for n, key in enumerate(EXHIBITS, 1)]
+        self._fixed: dict[str, widgets.Widget] = {
+            "exhibit": make_menu("exhibit", titles, name),
             "mended": widgets.ToggleButton(
                 description=say("mended"),
                 tooltip=say("mended_help"),
                 layout=widgets.Layout(width="106px"),
             ),
-            "run": _button("run", say("run_exhibit_help")),
-            "reset": _button("reset", say("reset_exhibit_help")),
+            **make_buttons(("run", "reset")),
         }
-        self._fixed = fixed
-        self._knobs: dict[str, dict[str, widgets.Widget]] = {}  # by exhibit, made when first shown
-        self._starts: dict[str, dict[str, Any]] = {name: start}
+        for key in ("run", "reset"):
+            self._fixed[key].tooltip = say(f"{key}_exhibit_help")
         self._grid = slider_grid([])
         self._work: ExhibitWork = ExhibitWork()
+        row = button_row(list(self._fixed.values()))
         super().__init__(
             self._work,
             {"exhibit": name, "mended": False},
-            {**fixed},
-            [
-                button_row(list(fixed.values())),
-                self._grid,
-                self._work.picture.image,
-                self._work.text,
-                self._work.code,
-            ],
+            dict(self._fixed),
+            [row, self._grid, self._work.picture.image, self._work.text, self._work.code],
         )
         self._show_knobs(name)
         self._submit()
@@ -161,18 +153,14 @@ class ExhibitLab(Lab[ExhibitRequest]):
         super()._close_widgets(*others, *unseen)
 
     def _request(self, *, again: bool) -> ExhibitRequest:
-        name = self._name
-        starts, knobs = self._starts[name], self._knobs[name]
-        values = {
-            param.name: read(knobs[param.name], starts[param.name])
-            for param in EXHIBITS[name].params
-        }
-        return ExhibitRequest(EXHIBITS[name], values, self._fixed["mended"].value)
+        start = self._starts[self._name]
+        knobs = {key: read(knob, start[key]) for key, knob in self._knobs[self._name].items()}
+        return ExhibitRequest(EXHIBITS[self._name], knobs, self._fixed["mended"].value)
 
     def _show_knobs(self, name: str) -> None:
         """Put an exhibit's knobs on the page; they stand as they were left."""
         if name not in self._knobs:
-            start = self._starts.setdefault(name, EXHIBITS[name].complete({}))
+            start = self._starts[name]
             made = {p.name: make_slider(p, start[p.name]) for p in EXHIBITS[name].params}
             for knob in made.values():
                 self._listen(knob, self._on_move)
@@ -191,12 +179,6 @@ class ExhibitLab(Lab[ExhibitRequest]):
             self._knobs[self._name][key].value = value
         self._fixed["mended"].value = False
         self._submit()
-
-
-def _button(name: str, tooltip: str) -> widgets.Button:
-    return widgets.Button(
-        description=say(name), tooltip=tooltip, layout=widgets.Layout(width="62px")
-    )
 
 
 def _marked_code(exhibit: Exhibit, *, mended: bool) -> str:

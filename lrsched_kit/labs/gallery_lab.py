@@ -13,8 +13,8 @@ from ..schedules.catalogue import SCHEDULES, get_schedule
 from ..schedules.spec import FAMILIES, Schedule
 from ..training.loop import History
 from ..words import say
-from .cells import close_earlier_labs, inside_another_lab
-from .controls import button_row
+from .cells import inside_another_lab
+from .controls import button_row, make_menu
 from .live import WIDTH
 from .page import Page
 from .schedule_lab import ScheduleLab
@@ -50,9 +50,10 @@ class GalleryLab(Page):
     def __init__(self, name: str | Schedule = "StepLR", **settings: Any) -> None:
         row = get_schedule(name)
         self._rows = {**SCHEDULES, row.name: row}
-        self._families = {key: rows for key, rows in families(self._rows.values()).items() if rows}
+        self._families = families(self._rows.values())
         self._settings = settings
-        self._lab = ScheduleLab(_in_kit(row), **settings)
+        self._lab = ScheduleLab(row, **settings)
+        names = [member.name for rows in self._families.values() for member in rows]
         self._pickers = {
             "family": widgets.ToggleButtons(
                 options=list(self._families),
@@ -60,33 +61,18 @@ class GalleryLab(Page):
                 tooltips=[FAMILIES.get(family, family) for family in self._families],
                 style={"button_width": "auto"},
             ),
-            "schedule": widgets.Dropdown(
-                options=[r.name for rows in self._families.values() for r in rows],
-                value=row.name,
-                description=say("schedule"),
-                tooltip=say("gallery_help"),
-                style={"description_width": "initial"},
-                layout=widgets.Layout(width="auto"),
-            ),
+            "schedule": make_menu("schedule", names, row.name),
         }
-        most = max(map(len, self._families.values()))
-        self._cells = [_Cell() for _ in range(most)]
+        self._cells = [_Cell() for _ in range(max(map(len, self._families.values())))]
         self._facts = widgets.HTMLMath(layout=widgets.Layout(max_width=WIDTH))
         self._place = widgets.VBox([self._lab])
-        super().__init__(
-            [
-                button_row([*self._pickers.values()]),
-                button_row(list(self._cells)),
-                self._facts,
-                self._place,
-            ]
-        )
+        rows = [button_row([*self._pickers.values()]), button_row([*self._cells])]
+        super().__init__([*rows, self._facts, self._place])
         self._show(row)
         self._listen(self._pickers["family"], self._on_family)
         self._listen(self._pickers["schedule"], self._on_schedule)
         for cell in self._cells:
             self._listen(cell.button, self._on_click)
-        close_earlier_labs(self)
 
     # ---- what a caller uses
 
@@ -154,7 +140,7 @@ class GalleryLab(Page):
             return
         try:
             with inside_another_lab():
-                self._lab = ScheduleLab(_in_kit(row), **self._settings)
+                self._lab = ScheduleLab(row, **self._settings)
         except ValueError as error:  # a setting for all labs need not fit every row
             self._pickers["schedule"].value = earlier.schedule.name
             self._show(earlier.schedule, say("not_opened", name=row.name, error=error))
@@ -190,16 +176,11 @@ class _Cell(widgets.VBox):
             self.button.button_style = "info" if picked else ""
 
 
-def _in_kit(row: Schedule) -> str | Schedule:
-    """Return the name of a row of the kit's, and a row of one's own as it is."""
-    return row.name if SCHEDULES.get(row.name) is row else row
-
-
 def _facts(row: Schedule) -> str:
     """Return formula, use, usual unit and source of a row as HTML."""
-    kind = say("in_torch" if in_torch(row.name) else "not_in_torch")
+    key = "in_torch" if in_torch(row.name) else "not_in_torch"
+    kind = say(key, name=f"<b>{html.escape(row.name)}</b>")
     unit = say("unit_line", unit=say(row.step_every))
     link = f"<a href='{html.escape(row.source)}' target='_blank' style='{_LINK}'>"
-    link += f"{say('source')}</a>"
-    lines = [f"<b>{row.name}</b> ({kind}). {html.escape(row.when)}", f"{unit} {link}"]
-    return f"<div style='line-height: 1.5'>{'<br>'.join(lines)}</div>$$\\large {row.formula}$$"
+    text = f"{kind} {html.escape(row.when)}<br>{unit} {link}{say('source')}</a>"
+    return f"<div style='line-height: 1.5'>{text}</div>$$\\large {row.formula}$$"

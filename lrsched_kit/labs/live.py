@@ -6,7 +6,8 @@ import io
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import ipywidgets as widgets
 from matplotlib.artist import Artist
@@ -21,6 +22,7 @@ Request = TypeVar("Request")
 WIDTH = "1100px"  # of a lab on a wide page
 
 
+@dataclass
 class Cancel:
     """Whether a request should be given up; each has one of its own, which never goes back to no.
 
@@ -36,9 +38,8 @@ class Cancel:
     True
     """
 
-    def __init__(self) -> None:
-        self.stale = False
-        self.stopped = False
+    stale: bool = False
+    stopped: bool = False
 
     def __call__(self) -> bool:
         """Whether to give up, for either reason."""
@@ -49,9 +50,8 @@ class LatestWorker(Generic[Request]):
     """Works on the newest request only, on one thread that exists while there is work.
 
     A request that arrives while an older one waits replaces it; the one being worked on learns
-    through its `Cancel` that it should give up. The thread ends when nothing is left to do, so an
-    idle worker holds no thread. It outlives whatever the work raises. All methods may be called
-    from any thread, the worker's own included.
+    through its `Cancel` that it should give up. The worker outlives whatever the work raises. All
+    methods may be called from any thread, the worker's own included.
 
     Args:
         work: ``work(request, cancel)``, called on the worker's thread.
@@ -104,11 +104,11 @@ class LatestWorker(Generic[Request]):
             self._newest.stopped = True
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until nothing is left to do; False if ``timeout`` seconds were not enough.
+        """Block until nothing is left to do; False if ``timeout`` seconds were too few.
 
         Raises:
-            Exception: what the newest request's work raised; a RuntimeError in place of what would
-                end the caller's program, such as SystemExit.
+            Exception: whatever the newest request's work raised; a RuntimeError in place of what
+                would end the caller's program, such as SystemExit.
         """
         with self._changed:
             idle = self._changed.wait_for(lambda: not self._busy, timeout)
@@ -120,12 +120,9 @@ class LatestWorker(Generic[Request]):
         return idle
 
     def close(self, last: Callable[[], None] = lambda: None, *, timeout: float = 10.0) -> None:
-        """Drop everything and end the thread, but wait for that no longer than ``timeout``.
+        """Drop everything and end the thread; wait for that no longer than ``timeout`` seconds.
 
-        Args:
-            last: called once when the thread has ended its work, be it on that thread and after
-                this call has returned.
-            timeout: in seconds.
+        ``last`` is called once when the work has ended, maybe on that thread and after this call.
         """
         with self._changed:
             self._closed = True
@@ -156,16 +153,13 @@ class LatestWorker(Generic[Request]):
             try:
                 self._work(request, cancel)
             except BaseException as error:  # a reader's model may raise anything, SystemExit too
-                self._report(error, cancel)
+                with self._changed:
+                    if cancel.stale:
+                        continue
+                    self._error = error
+                with suppress(BaseException):  # telling failed too; wait() raises the error itself
+                    self._on_error(error)
         self._finish()
-
-    def _report(self, error: BaseException, cancel: Cancel) -> None:
-        with self._changed:
-            if cancel.stale:
-                return
-            self._error = error
-        with suppress(BaseException):  # telling failed too; wait() still raises the error itself
-            self._on_error(error)
 
 
 def in_words(error: BaseException) -> str:
@@ -186,11 +180,10 @@ class _DescribedImage(widgets.Image):
 class LiveFigure:
     """A figure in an ``ipywidgets.Image``, cheap to redraw.
 
-    Axes, ticks and legend are drawn once and kept as a background; the moving artists are drawn
+    Axes, ticks and legend are drawn once and kept as backgrounds; the moving artists are drawn
     over it. While things move, frames are small; ``crisp=True`` gives twice the pixels for when
-    they rest. Not thread-safe: one thread draws. It may be another than the one that makes the
-    figure, within `kit_look`: rcParams decide how ticks look when they are made, so all that a
-    later frame may want are made here.
+    they rest. One thread draws. It may be another than the one that makes the figure, within
+    `kit_look`: rcParams decide how ticks look, so all that a later frame may want are made here.
 
     Args:
         figure: its size decides the picture's shape, once and for all.
@@ -209,7 +202,7 @@ class LiveFigure:
         self._canvas = FigureCanvasAgg(figure)
         self._moving = moving
         self._dpi = figure.dpi
-        self._background = None
+        self._backgrounds: dict[float, Any] = {}  # by their scale
         for artist in moving:
             artist.set_animated(True)
         for ax in figure.axes:
@@ -225,44 +218,31 @@ class LiveFigure:
     def draw(self, *, background_changed: bool = False, crisp: bool = False) -> None:
         """Draw a frame and send it to the browser."""
         if background_changed:
-            self._background = None
-        if crisp:
-            self._figure.dpi = self._dpi * self.CRISP
-            try:
-                self._canvas.draw()
-                self._draw_moving()
-                self._send(crisp=True)
-            finally:
-                self._figure.dpi = self._dpi
-            self._keep_background()  # now that things rest, so that the next move need not
-            return
-        self._keep_background()
-        self._canvas.restore_region(self._background)
-        self._draw_moving()
-        self._send(crisp=False)
-
-    def _keep_background(self) -> None:
-        if self._background is None:
-            self._canvas.draw()
-            self._background = self._canvas.copy_from_bbox(self._figure.bbox)
-
-    def describe(self, text: str) -> None:
-        """Say in words what the picture shows, for readers who cannot see it."""
-        self.image.tooltip = text
-
-    def _draw_moving(self) -> None:
+            self._backgrounds.clear()
+        self._draw_background(self.CRISP if crisp else 1)
         for artist in self._moving:
-            if artist.get_visible():
+            if artist.get_visible() and artist.axes is not None:
                 artist.axes.draw_artist(artist)
-
-    def _send(self, *, crisp: bool) -> None:
-        # A JPEG takes 2 ms, the palette PNG 6 to 25: time that a moving slider does not have.
-        value = palette_png(self._canvas) if crisp else _quick_jpeg(self._canvas)
         if crisp:
-            self.crisp_png = value
+            self.crisp_png = palette_png(self._canvas)
+            self._send(self.crisp_png, "png")
+            self._draw_background(1)  # now that things rest, so that the next move need not
+        else:
+            # A JPEG takes 2 ms, the palette PNG 6 to 25: time that a moving slider does not have.
+            jpeg = _encoded(pixels_of(self._canvas), "jpeg", quality=80, subsampling=2)
+            self._send(jpeg, "jpeg")
+
+    def _draw_background(self, scale: float) -> None:
+        self._figure.dpi = self._dpi * scale
+        if scale not in self._backgrounds:
+            self._canvas.draw()
+            self._backgrounds[scale] = self._canvas.copy_from_bbox(self._figure.bbox)
+        self._canvas.restore_region(self._backgrounds[scale])
+
+    def _send(self, frame: bytes, kind: str) -> None:
         with self.image.hold_sync():
-            self.image.format = "png" if crisp else "jpeg"
-            self.image.value = value
+            self.image.format = kind
+            self.image.value = frame
 
 
 def _blank(figure: Figure) -> bytes:
@@ -271,12 +251,10 @@ def _blank(figure: Figure) -> bytes:
     A browser that is first given no picture may show none later, if the lab is out of sight then.
     """
     width, height = figure.get_size_inches()
-    buffer = io.BytesIO()
-    PillowImage.new("1", (round(40 * width), round(40 * height)), 1).save(buffer, "png")
-    return buffer.getvalue()
+    return _encoded(PillowImage.new("1", (round(40 * width), round(40 * height)), 1), "png")
 
 
-def _quick_jpeg(canvas: FigureCanvasAgg) -> bytes:
+def _encoded(image: PillowImage.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    pixels_of(canvas).save(buffer, "jpeg", quality=80, subsampling=2)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()

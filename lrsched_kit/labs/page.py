@@ -5,14 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from contextvars import ContextVar
 from typing import Any
 
 import ipywidgets as widgets
 
+from .cells import close_earlier_labs
+
+# The widgets that the constructor running on this thread has made; None: none runs.
+_made: ContextVar[list[widgets.Widget] | None] = ContextVar("_made", default=None)
+
 
 class Page(widgets.VBox):
-    """A box of widgets whose callbacks run one at a time.
+    """A box of widgets whose callbacks run one at a time; it replaces its cell's earlier ones.
 
     Where the constructor of a subclass raises, the widgets that it has made are closed.
 
@@ -23,11 +28,13 @@ class Page(widgets.VBox):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
-            cls.__init__ = _all_or_nothing(cls.__init__)
+            whole_or_not_at_all = _closing_if_refused()
+            cls.__init__ = whole_or_not_at_all(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(self, rows: Sequence[widgets.Widget]) -> None:
         self._lock = threading.RLock()  # held by the callback that runs
         super().__init__(list(rows))
+        close_earlier_labs(self)
 
     def _listen(self, control: widgets.Widget, callback: Callable[[Any], None]) -> None:
         """Call back when a button is clicked, or the value of another control changes.
@@ -64,18 +71,9 @@ def _descendants(widget: widgets.Widget) -> list[widgets.Widget]:
     return found
 
 
-class _Made(threading.local):
-    """The widgets that the constructor running on this thread has made; None: none runs."""
-
-    widgets: list[widgets.Widget] | None = None
-
-
-_made = _Made()
-
-
 def _note(widget: widgets.Widget) -> None:
-    if _made.widgets is not None:
-        _made.widgets.append(widget)
+    if (made := _made.get()) is not None:
+        made.append(widget)
 
 
 widgets.Widget.on_widget_constructed(_note)
@@ -83,8 +81,9 @@ widgets.Widget.on_widget_constructed(_note)
 
 @contextmanager
 def _closing_if_refused() -> Iterator[None]:
-    outer = _made.widgets
-    made = _made.widgets = []
+    outer = _made.get()
+    made: list[widgets.Widget] = []
+    token = _made.set(made)
     try:
         yield
     except BaseException:
@@ -92,15 +91,6 @@ def _closing_if_refused() -> Iterator[None]:
             widget.close()
         raise
     finally:
-        _made.widgets = outer
+        _made.reset(token)
     if outer is not None:
         outer += made
-
-
-def _all_or_nothing(construct: Callable[..., None]) -> Callable[..., None]:
-    @wraps(construct)
-    def constructor(*arguments: Any, **options: Any) -> None:
-        with _closing_if_refused():
-            construct(*arguments, **options)
-
-    return constructor

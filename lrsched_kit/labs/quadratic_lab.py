@@ -4,48 +4,57 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from ..experiments.quadratic import NoisyQuadratic
-from ..schedules.params import Param
+from ..experiments.quadratic import Expected, NoisyQuadratic
+from ..plotting.style import Style, dress, kit_look, set_loss_scale, style_of
+from ..plotting.ticks import nice_ceiling
+from ..schedules.params import Choice, Param
 from ..schedules.trace import trace_lr
 from ..words import say
 from ..words.errors import nearest
-from .base import Lab, Work
-from .controls import button_row, make_slider, read, slider_grid
-from .live import Cancel
-from .quadratic_picture import QuadraticPicture, Walk
+from .artists import FINE, Legends, set_line
+from .base import Lab, Picture, Work
+from .controls import button_row, make_button, make_slider, read, slider_grid
+from .live import Cancel, LiveFigure
 
+SHAPES = ("Constant", "StepLR", "ExponentialLR", "CosineAnnealingLR", "LinearLR")
 START = (2.5, 4.0)  # steep, flat
 REST = 0.15  # seconds without a move, after which the picture is drawn with all its pixels
-
-# How each schedule gets from base_lr to end_factor * base_lr in a given number of steps.
-SHAPES: Mapping[str, Callable[[int, float, float], dict[str, float]]] = {
-    "Constant": lambda steps, base_lr, end: {},
-    "StepLR": lambda steps, base_lr, end: {
-        "step_size": math.ceil(steps / 3),
-        "gamma": math.sqrt(end),
-    },
-    "ExponentialLR": lambda steps, base_lr, end: {"gamma": end ** (1 / steps)},
-    "CosineAnnealingLR": lambda steps, base_lr, end: {"T_max": steps, "eta_min": end * base_lr},
-    "LinearLR": lambda steps, base_lr, end: {
-        "start_factor": 1.0,
-        "end_factor": end,
-        "total_iters": steps,
-    },
-}
+LEVELS = 0.05 * 3.0 ** np.arange(6)  # the lines of equal loss
+CIRCLE = np.linspace(0, 2 * np.pi, 121)
+MAX_DECADES = 6  # a loss axis shows at most so many
 
 KNOBS = (
-    Param("base_lr", 0.4, 0.01, 4.0, log=True, help=say("base_lr_help")),
-    Param("end_factor", 0.01, 0.001, 1.0, log=True, help=say("end_factor_help"), must_be="factor"),
-    Param("noise", 1.0, 0.0, 4.0, help=say("noise_help"), must_be="non-negative"),
-    Param("ratio", 10.0, 1.0, 100.0, log=True, help=say("ratio_help")),
-    Param("steps", 200, 5, 400, integer=True, help=say("updates_help")),
+    Param("base_lr", 0.4, 0.01, 4.0, log=True, help="base_lr_help"),
+    Param("end_factor", 0.01, 0.001, 1.0, log=True, help="end_factor_help", must_be="factor"),
+    Param("noise", 1.0, 0.0, 4.0, help="noise_help", must_be="non-negative"),
+    Param("ratio", 10.0, 1.0, 100.0, log=True, help="ratio_help"),
+    Param("steps", 200, 5, 400, integer=True, help="updates_help"),
 )
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What one schedule does in the valley.
+
+    Attributes:
+        rates: shape ``(steps,)``, as torch's scheduler applies them.
+        path: shape ``(steps + 1, 2)``, one sampled run.
+        expected: the exact expectation.
+        floor: shape ``(steps,)``, where the loss would settle if the rate stayed as it is.
+    """
+
+    rates: np.ndarray
+    path: np.ndarray
+    expected: Expected
+    floor: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,31 @@ class QuadraticRequest:
     ratio: float
     steps: int
     seed: int
+
+    @property
+    def curvature(self) -> tuple[float, float]:
+        """Of the steep and the flat direction; the noise variance is in proportion to it."""
+        return 1.0, 1.0 / self.ratio
+
+    def params(self, schedule: str) -> dict[str, Any]:
+        """Return how that schedule gets from base_lr to end_factor * base_lr in so many steps."""
+        steps, end = self.steps, self.end_factor
+        return {
+            "Constant": {},
+            "StepLR": {"step_size": math.ceil(steps / 3), "gamma": math.sqrt(end)},
+            "ExponentialLR": {"gamma": end ** (1 / steps)},
+            "CosineAnnealingLR": {"T_max": steps, "eta_min": end * self.base_lr},
+            "LinearLR": {"start_factor": 1.0, "end_factor": end, "total_iters": steps},
+        }[schedule]
+
+    def walk(self, schedule: str) -> Walk:
+        """Solve the valley for the rates that torch's scheduler applies."""
+        params = self.params(schedule)
+        rates = trace_lr(schedule, base_lr=self.base_lr, steps=self.steps, **params)
+        noise = tuple(self.noise * h for h in self.curvature)
+        valley = NoisyQuadratic(self.curvature, noise, START)
+        path = valley.sample(rates, seed=self.seed)[0]
+        return Walk(rates, path, valley.expect(rates), valley.noise_floor(rates))
 
 
 class QuadraticWork(Work[QuadraticRequest]):
@@ -76,60 +110,123 @@ class QuadraticWork(Work[QuadraticRequest]):
 
     def __call__(self, request: QuadraticRequest, cancel: Cancel) -> None:
         """Solve, draw, say; the fine frame only if nothing newer comes for a moment."""
-        valley = valley_of(request)
-        rates = {label: rates_of(label, request) for label in ("Constant", request.schedule)}
-        expected = {label: valley.expect(rate) for label, rate in rates.items()}
-        self.walks = {
-            label: Walk(
-                rate,
-                valley.sample(rate, seed=request.seed)[0],
-                expected[label],
-                valley.noise_floor(rate),
-            )
-            for label, rate in rates.items()
-        }
-        self.picture.show(self.walks, valley.curvature)
+        labels = dict.fromkeys(("Constant", request.schedule))
+        self.walks = {label: request.walk(label) for label in labels}
+        self.picture.show(self.walks, request.curvature)
         self.say(_lines(self.walks, request))
         rested = time.monotonic() + REST
         while time.monotonic() < rested:
             if cancel():
                 return
             time.sleep(0.01)
-        self.picture.show(self.walks, valley.curvature, crisp=True)
-
-
-def valley_of(request: QuadraticRequest) -> NoisyQuadratic:
-    """Return the valley: curvature 1 and 1 / ratio, noise variance in proportion to it."""
-    curvature = (1.0, 1.0 / request.ratio)
-    return NoisyQuadratic(curvature, tuple(request.noise * h for h in curvature), START)
-
-
-def rates_of(name: str, request: QuadraticRequest) -> np.ndarray:
-    """Return the rates that torch's scheduler applies, shape ``(steps,)``."""
-    params = SHAPES[name](request.steps, request.base_lr, request.end_factor)
-    return trace_lr(name, base_lr=request.base_lr, steps=request.steps, **params)
+        self.picture.live.draw(crisp=True)
 
 
 def _lines(walks: Mapping[str, Walk], request: QuadraticRequest) -> list[str]:
     """Put the walks into words, the one under study first."""
     lines = []
-    for label, walk in reversed(walks.items()):
+    for label, walk in reversed([*walks.items()]):
         loss, noise = walk.expected.loss[-1], walk.expected.noise[-1]
         settles = np.isfinite(walk.floor[-1]) and np.isfinite(loss)
         share = noise / loss if settles and loss > 0 else 0.0
-        lines.append(
-            say(
-                "expected_line" if settles else "diverges_line",
-                label=label,
-                steps=request.steps,
-                loss=f"{loss:.3g}",
-                bias=f"{1 - share:.0%}",
-                noise=f"{share:.0%}",
-            )
-        )
+        key = "expected_line" if settles else "diverges_line"
+        facts = {"loss": loss, "bias": 1 - share, "noise": share}
+        lines.append(say(key, label=label, steps=request.steps, **facts))
     floor = walks["Constant"].floor[0]
     key = "floor_line" if np.isfinite(floor) else "unstable_line"
-    return [*lines, say(key, base_lr=f"{request.base_lr:.3g}", floor=f"{floor:.3g}")]
+    return [*lines, say(key, base_lr=request.base_lr, floor=floor)]
+
+
+class QuadraticPicture(Picture):
+    """Draws walks into one widget; the flat direction lies across, the steep one upright."""
+
+    @kit_look()
+    def __init__(self) -> None:
+        figure = Figure(figsize=(7.9, 3.7), dpi=120)
+        figure.subplots_adjust(left=0.075, right=0.985, top=0.8, bottom=0.14, wspace=0.24)
+        self._legends = Legends(
+            figure,
+            most=3,
+            loc="lower left",
+            bbox_to_anchor=(0.062, 0.87),
+            ncols=3,
+            handlelength=2.4,
+            columnspacing=1.4,
+        )
+        map_ax, self._loss_ax = figure.subplots(1, 2)
+        dress(map_ax, x=say("flat"), y=say("steep"), title=say("map_title"))
+        dress(self._loss_ax, x=say("step"), y=say("expected_loss"), title=say("expected_title"))
+        map_ax.set(xlim=(-2.4, 4.4), ylim=(-2.4, 3.0))
+        map_ax.grid(visible=False)
+        map_ax.plot(0, 0, "+", color="black", ms=9)
+        (self._levels,) = map_ax.plot([], [], color="#d0d0d0", lw=0.9)
+        self._slots = [_Slot(map_ax, self._loss_ax) for _ in range(2)]
+        moving = [self._levels, *(artist for slot in self._slots for artist in slot.artists)]
+        self.live = LiveFigure(figure, moving)
+        self._frame: tuple | None = None  # what the background was drawn for
+
+    def show(self, walks: Mapping[str, Walk], curvature: tuple[float, float]) -> None:
+        """Draw one or two walks, the one under study last."""
+        for slot, (label, walk) in zip(self._slots, walks.items(), strict=False):
+            slot.show(walk, style_of(label))
+        for artist in self._slots[1].artists:
+            artist.set_visible(len(walks) > 1)
+        steep, flat = (np.sqrt(2 * LEVELS / h)[:, np.newaxis] for h in curvature)
+        gap = np.full((len(LEVELS), 1), np.nan)  # between one line of equal loss and the next
+        across, upright = flat * np.cos(CIRCLE), steep * np.sin(CIRCLE)
+        self._levels.set_data(np.hstack([across, gap]).ravel(), np.hstack([upright, gap]).ravel())
+        self.live.draw(background_changed=self._fit(walks))
+
+    def _fit(self, walks: Mapping[str, Walk]) -> bool:
+        """Set limits and legend where they changed, and say whether they did."""
+        longest = nice_ceiling(max(len(walk.rates) for walk in walks.values()))
+        limits = _decades(np.concatenate([walk.expected.loss for walk in walks.values()]))
+        if (frame := (longest, limits, tuple(walks))) == self._frame:
+            return False
+        self._frame = frame
+        self._loss_ax.set_xlim(0, longest)
+        set_loss_scale(self._loss_ax, *limits)
+        entries = [(label, style_of(label), 2.4) for label in walks]
+        self._legends.show([*entries, (say("floor_label"), Style("#555555", FINE), 1.2)])
+        return True
+
+
+class _Slot:
+    """The artists of one walk."""
+
+    def __init__(self, map_ax: Axes, loss_ax: Axes) -> None:
+        (self.path,) = map_ax.plot([], [], lw=1.0, alpha=0.75)
+        (self.ellipse,) = map_ax.plot([], [], lw=2.2)
+        (self.centre,) = map_ax.plot([], [], "o", ms=5)
+        (self.floor,) = loss_ax.plot([], [], lw=1.3, ls=":")
+        (self.loss,) = loss_ax.plot([], [], lw=2.4)
+        self.artists = (self.path, self.ellipse, self.centre, self.floor, self.loss)
+
+    def show(self, walk: Walk, style: Style) -> None:
+        for artist in self.artists:
+            artist.set_color(style.color)
+        self.centre.set_markeredgecolor(style.color)
+        set_line(self.loss, style, 2.4)
+        self.path.set_data(*_drawable(walk.path).T[::-1])
+        mean, sigma = walk.expected.mean[-1], np.sqrt(walk.expected.variance[-1])
+        (y, x), (sigma_y, sigma_x) = _drawable(mean), _drawable(sigma)
+        self.centre.set_data([x], [y])
+        self.ellipse.set_data(x + sigma_x * np.cos(CIRCLE), y + sigma_y * np.sin(CIRCLE))
+        steps = np.arange(len(walk.rates) + 1)
+        self.loss.set_data(steps, _drawable(walk.expected.loss))
+        self.floor.set_data(np.repeat(steps, 2)[1:-1], np.repeat(_drawable(walk.floor), 2))
+
+
+def _drawable(values: np.ndarray) -> np.ndarray:
+    """Leave out what is too large to be drawn: the curve of a lost run leaves the picture."""
+    return np.where(np.abs(values) < 1e6, values, np.nan)
+
+
+def _decades(losses: np.ndarray) -> tuple[float, float]:
+    """Return powers of ten around the first loss and the lowest, so that axes change seldom."""
+    top = math.ceil(math.log10(losses[0]))
+    lowest = losses[np.isfinite(losses) & (losses > 0)].min() * 0.7
+    return 10.0 ** max(math.floor(math.log10(lowest)), top - MAX_DECADES), 10.0**top
 
 
 class QuadraticLab(Lab[QuadraticRequest]):
@@ -172,33 +269,16 @@ class QuadraticLab(Lab[QuadraticRequest]):
                     f"QuadraticLab has no setting {name!r}{nearest(name, names)}; "
                     f"it takes {', '.join(names)}."
                 )
-        start = {knob.name: knob.check(settings.get(knob.name, knob.default)) for knob in KNOBS}
-        sliders = {knob.name: make_slider(knob, start[knob.name]) for knob in KNOBS}
-        choice = widgets.Dropdown(
-            options=list(SHAPES),
-            value=schedule,
-            description="schedule",
-            tooltip=say("schedule_help"),
-            style={"description_width": "76px"},
-            layout=widgets.Layout(width="auto", min_width="0"),
-        )
-        buttons = {
-            "run": widgets.Button(description=say("roll"), tooltip=say("roll_help")),
-            "reset": widgets.Button(description=say("reset"), tooltip=say("reset_help")),
-        }
+        knobs = (Choice("schedule", tuple(SHAPES), help="shape_help"), *KNOBS)
+        start: dict[str, Any] = {"schedule": schedule}
+        start |= {knob.name: knob.check(settings.get(knob.name, knob.default)) for knob in KNOBS}
+        sliders = {knob.name: make_slider(knob, start[knob.name]) for knob in knobs}
+        buttons = {"run": make_button("roll"), "reset": make_button("reset")}
         self._work: QuadraticWork = QuadraticWork()
         self._seed = 0
-        super().__init__(
-            self._work,
-            {"schedule": schedule, **start},
-            {"schedule": choice, **sliders, **buttons},
-            [
-                slider_grid([choice, *sliders.values()]),
-                button_row(list(buttons.values())),
-                self._work.picture.image,
-                self._work.text,
-            ],
-        )
+        rows = [slider_grid([*sliders.values()]), button_row([*buttons.values()])]
+        rows += [self._work.picture.image, self._work.text]
+        super().__init__(self._work, start, {**sliders, **buttons}, rows)
         self._submit()
 
     @property
@@ -211,13 +291,9 @@ class QuadraticLab(Lab[QuadraticRequest]):
 
     def _request(self, *, again: bool) -> QuadraticRequest:
         self._seed += again
-        values = {k.name: read(self.controls[k.name], self._start[k.name]) for k in KNOBS}
-        values["steps"] = int(values["steps"])
-        return QuadraticRequest(self.controls["schedule"].value, **values, seed=self._seed)
+        values = {name: read(self.controls[name], start) for name, start in self._start.items()}
+        return QuadraticRequest(**values, seed=self._seed)
 
     def _on_reset(self, click: object) -> None:
         self._seed = 0
         super()._on_reset(click)
-
-    def _set_running(self, running: bool) -> None:
-        """Nothing runs for long here, so there is nothing to stop."""

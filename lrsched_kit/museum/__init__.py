@@ -1,4 +1,4 @@
-"""A museum of bugs: sixteen ways to get a schedule wrong, each as code that runs.
+"""A museum of bugs: ways to get a schedule wrong, each as code that runs.
 
 An exhibit is a wrong function, a right one and the rates that were meant. Running one reads what
 the optimizer really held at each update, so the mistake is seen and not only told:

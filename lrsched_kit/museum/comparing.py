@@ -1,7 +1,5 @@
 """Last hall: schedules that are all right, and a comparison that is not."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from math import cos, pi
 
@@ -9,7 +7,7 @@ import torch
 from torch.optim import SGD, lr_scheduler
 
 from ..schedules.params import Param
-from .exhibit import Exhibit
+from .exhibit import half_cosine, make_exhibit
 
 
 def unfair_comparison_wrong(base_lr: float = 0.4, seeds: int = 1) -> Iterator[float]:
@@ -58,7 +56,7 @@ def expected_loss(base_lr: float, *, cosine: bool) -> float:
     """Return the mean of the final loss over all seeds, from a recursion for mean and variance."""
     mean, variance = 3.0, 0.0
     for t in range(100):
-        rate = base_lr * ((1 + cos(pi * t / 100)) / 2 if cosine else 1.0)
+        rate = base_lr * (half_cosine(t / 100) if cosine else 1.0)
         mean, variance = (1 - rate) * mean, (1 - rate) ** 2 * variance + rate**2
     return (mean**2 + variance) / 2
 
@@ -72,24 +70,14 @@ def unfair_comparison_meant(base_lr: float, seeds: int) -> list[float]:
 
 
 EXHIBITS = (
-    Exhibit(
-        name="unfair_comparison",
-        hall="Comparing: which schedule is better?",
-        title="My schedule wins by a lot, and a colleague cannot repeat it",
+    make_exhibit(
+        Param("base_lr", 0.4, 0.01, 1.0, log=True),
+        Param("seeds", 1, 1, 50, integer=True),
         wrong=unfair_comparison_wrong,
         right=unfair_comparison_right,
         meant=unfair_comparison_meant,
-        params=(
-            Param("base_lr", 0.4, 0.01, 1.0, log=True, help="shared by both schedules"),
-            Param("seeds", 1, 1, 50, integer=True, help="per comparison"),
-        ),
-        why=(
-            "One seed reports its own luck. And a shared base_lr suits one side: more seeds "
-            "settle the number, but on the wrong one."
-        ),
-        source="https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",
         unit="comparison",
-        curves=("gap in final loss",),
+        curves=("unfair_comparison.gap",),
         within=0.5,
     ),
 )

@@ -1,16 +1,13 @@
 """Fourth hall: two things that write the same rate, and phases that do not fit together."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from math import cos, pi
 
-import numpy as np
 import torch
 from torch.optim import SGD, lr_scheduler
 
 from ..schedules.params import Param
-from .exhibit import PAGE, Exhibit
+from .exhibit import PAGE, half_cosine, make_exhibit
 
 
 def chained_warmup_wrong(warmup: int = 5, decay: int = 15) -> Iterator[float]:
@@ -40,7 +37,7 @@ def chained_warmup_right(warmup: int = 5, decay: int = 15) -> Iterator[float]:
 def chained_warmup_meant(warmup: int, decay: int) -> list[float]:
     """Return a line from 0.1 up to 1, then a cosine from 1 down to 0."""
     up = [0.1 + 0.9 * t / warmup for t in range(warmup)]
-    return up + [(1 + cos(pi * t / decay)) / 2 for t in range(decay)]
+    return up + [half_cosine(t / decay) for t in range(decay)]
 
 
 def absolute_and_relative_wrong(warmup: int = 3, stalls_at: int = 6) -> Iterator[float]:
@@ -106,11 +103,10 @@ def torn_warmup_right(warmup: int = 8, epochs: int = 20) -> Iterator[float]:
         scheduler.step()
 
 
-def torn_warmup_meant(warmup: int, epochs: int) -> np.ndarray:
+def torn_warmup_meant(warmup: int, epochs: int) -> list[float]:
     """Return equal steps up to 1, then half a cosine down from 1."""
-    up = np.linspace(1 / warmup, 1.0, warmup)
-    down = (1 + np.cos(np.linspace(0, pi, epochs - warmup, endpoint=False))) / 2
-    return np.concatenate([up, down])
+    up = [(t + 1) / warmup for t in range(warmup)]
+    return up + [half_cosine(t / (epochs - warmup)) for t in range(epochs - warmup)]
 
 
 def divided_by_hand_wrong(at: int = 3, T_max: int = 10) -> Iterator[float]:
@@ -141,79 +137,40 @@ def divided_by_hand_right(at: int = 3, T_max: int = 10) -> Iterator[float]:
 
 def divided_by_hand_meant(at: int, T_max: int) -> list[float]:
     """Return a cosine with one epoch at a tenth."""
-    rates = [(1 + cos(pi * t / T_max)) / 2 for t in range(T_max)]
-    return [rate / 10 if t == at else rate for t, rate in enumerate(rates)]
+    return [half_cosine(t / T_max) / (10 if t == at else 1) for t in range(T_max)]
 
-
-_HALL = "Composition: two hands on one rate"
 
 EXHIBITS = (
-    Exhibit(
-        name="chained_warmup",
-        hall=_HALL,
-        title="How do I warm up and then decay? My peak is only 0.75",
+    make_exhibit(
+        Param("warmup", 5, 1, 15, integer=True),
+        Param("decay", 15, 5, 30, integer=True),
         wrong=chained_warmup_wrong,
         right=chained_warmup_right,
         meant=chained_warmup_meant,
-        params=(
-            Param("warmup", 5, 1, 15, integer=True, help="epochs of warmup"),
-            Param("decay", 15, 5, 30, integer=True, help="epochs of annealing"),
-        ),
-        why=(
-            "ChainedScheduler multiplies: all its schedulers run from the first step on. When the "
-            "warmup is done, a third of the cosine is over."
-        ),
         source=PAGE.format(name="ChainedScheduler"),
     ),
-    Exhibit(
-        name="absolute_and_relative",
-        hall=_HALL,
-        title="ReduceLROnPlateau cuts my rate, and the next epoch it is back",
+    make_exhibit(
+        Param("warmup", 3, 1, 5, integer=True),
+        Param("stalls_at", 6, 5, 15, integer=True),
         wrong=absolute_and_relative_wrong,
         right=absolute_and_relative_right,
         meant=absolute_and_relative_meant,
-        params=(
-            Param("warmup", 3, 1, 5, integer=True, help="epochs of warmup"),
-            Param("stalls_at", 6, 5, 15, integer=True, help="last epoch with a better loss"),
-        ),
-        why=(
-            "LambdaLR writes base_lr times its function, whatever the rate was. The plateau "
-            "scheduler multiplies what it finds. The one that writes wins at every step."
-        ),
         source=PAGE.format(name="ReduceLROnPlateau"),
     ),
-    Exhibit(
-        name="torn_warmup",
-        hall=_HALL,
-        title="My first update does nothing, and the loss jumps when the warmup ends",
+    make_exhibit(
+        Param("warmup", 8, 2, 10, integer=True),
+        Param("epochs", 20, 12, 40, integer=True),
         wrong=torn_warmup_wrong,
         right=torn_warmup_right,
         meant=torn_warmup_meant,
-        params=(
-            Param("warmup", 8, 2, 10, integer=True, help="epochs of warmup"),
-            Param("epochs", 20, 12, 40, integer=True),
-        ),
-        why=(
-            "t / warmup is 0 at t = 0 and not yet 1 at the last warmup epoch, and a cosine counted "
-            "from the start of the run has long left 1."
-        ),
         source=PAGE.format(name="LambdaLR"),
     ),
-    Exhibit(
-        name="divided_by_hand",
-        hall=_HALL,
-        title="I divided lr by 10 for one epoch, and it stays ten times too small",
+    make_exhibit(
+        Param("at", 3, 0, 9, integer=True, must_be="non-negative"),
+        Param("T_max", 10, 10, 30, integer=True),
         wrong=divided_by_hand_wrong,
         right=divided_by_hand_right,
         meant=divided_by_hand_meant,
-        params=(
-            Param("at", 3, 0, 9, integer=True, help="the epoch", must_be="non-negative"),
-            Param("T_max", 10, 10, 30, integer=True, help="also the length of the run"),
-        ),
-        why=(
-            "Most of torch's schedulers make the next rate from the present one in the optimizer. "
-            "What you write there by hand becomes part of every later rate."
-        ),
         source=PAGE.format(name="CosineAnnealingLR"),
     ),
 )

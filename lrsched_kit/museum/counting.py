@@ -1,7 +1,5 @@
 """Second hall: in which order to step, how often, and from which number counting starts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,7 +7,7 @@ import torch
 from torch.optim import SGD, lr_scheduler
 
 from ..schedules.params import Param
-from .exhibit import PAGE, Exhibit
+from .exhibit import PAGE, make_exhibit
 
 
 def wrong_order_wrong(step_size: int = 3, epochs: int = 9) -> Iterator[float]:
@@ -30,11 +28,6 @@ def wrong_order_right(step_size: int = 3, epochs: int = 9) -> Iterator[float]:
         yield optimizer.param_groups[0]["lr"]
         optimizer.step()
         scheduler.step()
-
-
-def wrong_order_meant(step_size: int, epochs: int) -> np.ndarray:
-    """Return stairs of ``step_size`` epochs each."""
-    return 0.1 ** (np.arange(epochs) // step_size)
 
 
 def wrong_unit_wrong(step_size: int = 10, batches: int = 100, epochs: int = 3) -> Iterator[float]:
@@ -99,62 +92,32 @@ def late_plateau_meant(bad_epochs: int, epochs: int) -> np.ndarray:
     return np.maximum(0.1**cuts, 1e-8)
 
 
-_HALL = "Order and unit: when to step, and how often"
-
 EXHIBITS = (
-    Exhibit(
-        name="wrong_order",
-        hall=_HALL,
-        title="My rate drops one epoch early",
+    make_exhibit(
+        Param("step_size", 3, 1, 8, integer=True),
+        Param("epochs", 9, 2, 20, integer=True),
         wrong=wrong_order_wrong,
         right=wrong_order_right,
-        meant=wrong_order_meant,
-        params=(
-            Param("step_size", 3, 1, 8, integer=True, help="epochs between two drops"),
-            Param("epochs", 9, 2, 20, integer=True),
-        ),
-        why=(
-            "The scheduler moves on before the optimizer has used its first rate, so that value "
-            "is skipped and everything after it comes one epoch early."
-        ),
-        source="https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",
+        meant=lambda step_size, epochs: [0.1 ** (t // step_size) for t in range(epochs)],
         log=True,
     ),
-    Exhibit(
-        name="wrong_unit",
-        hall=_HALL,
-        title="My rate is zero after one epoch",
+    make_exhibit(
+        Param("step_size", 10, 1, 20, integer=True),
+        Param("batches", 100, 1, 100, integer=True),
+        Param("epochs", 3, 1, 20, integer=True),
         wrong=wrong_unit_wrong,
         right=wrong_unit_right,
         meant=wrong_unit_meant,
-        params=(
-            Param("step_size", 10, 1, 20, integer=True, help="meant as epochs"),
-            Param("batches", 100, 1, 100, integer=True, help="per epoch"),
-            Param("epochs", 3, 1, 20, integer=True),
-        ),
-        why=(
-            "A scheduler counts its own steps and knows nothing of epochs. Called after every "
-            "batch, it drops every 10 batches instead of every 10 epochs."
-        ),
         source=PAGE.format(name="StepLR"),
         unit="batch",
         log=True,
     ),
-    Exhibit(
-        name="late_plateau",
-        hall=_HALL,
-        title="ReduceLROnPlateau acts one epoch late",
+    make_exhibit(
+        Param("bad_epochs", 2, 1, 6, integer=True),
+        Param("epochs", 12, 2, 20, integer=True),
         wrong=late_plateau_wrong,
         right=late_plateau_right,
         meant=late_plateau_meant,
-        params=(
-            Param("bad_epochs", 2, 1, 6, integer=True, help="after so many, the rate is to fall"),
-            Param("epochs", 12, 2, 20, integer=True),
-        ),
-        why=(
-            "patience is the number of bad epochs that are forgiven. The rate falls at the next "
-            "one: with patience=2, on the third."
-        ),
         source=PAGE.format(name="ReduceLROnPlateau"),
         log=True,
     ),

@@ -7,13 +7,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import cos, pi
 from typing import Any
 
 import numpy as np
 
 from ..schedules.params import Choice, Param
-from ..words import say
+from ..words import Worded, say
 from ..words.errors import nearest
 
 HEADER = """\
@@ -25,10 +26,10 @@ from torch.optim import SGD, lr_scheduler
 """
 """All that the code of an exhibit needs; a test runs each piece after just these lines."""
 
+ADJUSTING = "https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate"
 PAGE = "https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.{name}.html"
 
-# warnings.warn belongs to the whole process: two labs must not take it at once.
-_listening = threading.Lock()
+_listening = threading.Lock()  # warnings.warn is the whole process's: one lab at a time takes it
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,11 +79,11 @@ class Showing:
     @property
     def wrong_steps(self) -> np.ndarray:
         """The steps, counted from 0, at which applied and meant differ or nothing was applied."""
-        limit = self.within * np.maximum(np.abs(self.meant), 1e-3 * np.abs(self.meant).max(axis=0))
-        same = np.zeros(len(self.meant), dtype=bool)
-        done = len(self.applied)
-        same[:done] = np.all(np.abs(self.applied - self.meant[:done]) <= limit[:done], axis=1)
-        return np.flatnonzero(~same)
+        size = np.abs(self.meant)
+        limit = self.within * np.maximum(size, 1e-3 * size.max(axis=0))
+        applied = np.full_like(self.meant, np.nan)
+        applied[: len(self.applied)] = self.applied
+        return np.flatnonzero(~np.all(np.abs(applied - self.meant) <= limit, axis=1))
 
     @property
     def agrees(self) -> bool:
@@ -92,30 +93,27 @@ class Showing:
     @property
     def verdict(self) -> str:
         """Where applied and meant part, in a sentence."""
-        wrong, steps = self.wrong_steps, len(self.meant)
-        units = say(f"{self.unit}_plural")
+        wrong = self.wrong_steps
+        known = {"steps": len(self.meant), "units": say(f"{self.unit}_plural")}
         if len(wrong) == 0:
-            return say("exhibit_agrees", steps=steps, units=units)
-        return say(
-            "exhibit_differs",
-            count=len(wrong),
-            steps=steps,
-            units=units,
-            unit=say(self.unit),
-            first=wrong[0],
-        )
+            return say("exhibit_agrees", **known)
+        unit = say(self.unit)
+        return say("exhibit_differs", count=len(wrong), unit=unit, first=wrong[0], **known)
 
     @property
     def lines(self) -> list[str]:
         """The verdict, and what torch had to say."""
-        said = [say("torch_warns", message=_first_words(text)) for text in self.warnings]
+        said = [
+            say("torch_warns", message=text.split(" See more details")[0].strip())
+            for text in self.warnings
+        ]
         if self.error is not None:
             kind = type(self.error).__name__
             said.append(say("torch_raises", kind=kind, message=self.error))
         return [self.verdict, *said]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exhibit:
     """One way to get a schedule wrong.
 
@@ -130,22 +128,22 @@ class Exhibit:
         why: one or two sentences.
         source: torch's page about it.
         unit: what one step is.
-        curves: what is yielded.
+        curves: what is yielded: labels, or keys of the table of words.
         log: whether the picture's axis is logarithmic.
         within: how far applied and meant may be apart, relative to the latter.
     """
 
     name: str
-    hall: str
-    title: str
+    hall: str = Worded()
+    title: str = Worded()
     wrong: Callable[..., Iterator[Any]]
     right: Callable[..., Iterator[Any]]
     meant: Callable[..., Any]
     params: tuple[Param | Choice, ...]
-    why: str
-    source: str
+    why: str = Worded()
+    source: str = ADJUSTING
     unit: str = "epoch"
-    curves: tuple[str, ...] = ("learning rate",)
+    curves: tuple[str, ...] = ("rate",)
     log: bool = False
     within: float = 1e-9
 
@@ -174,7 +172,7 @@ class Exhibit:
         True
         """
         settings = self.complete(knobs)
-        meant = _column(list(self.meant(**settings)))
+        meant = _table(self.meant(**settings))
         values: list[Any] = []
         error = None
         with _warnings_of_this_thread() as said:
@@ -182,7 +180,7 @@ class Exhibit:
                 values.extend((self.right if mended else self.wrong)(**settings))
             except Exception as raised:  # a result, shown in words
                 error = raised
-        applied = _column(values) if values else np.empty((0, meant.shape[1]))
+        applied = _table(values) if values else meant[:0]
         return Showing(applied, meant, tuple(dict.fromkeys(said)), error, self.unit, self.within)
 
     def complete(self, knobs: Mapping[str, object]) -> dict[str, Any]:
@@ -194,7 +192,33 @@ class Exhibit:
                     f"{self.name} has no knob {name!r}{nearest(name, known)}; "
                     f"it takes {', '.join(known)}."
                 )
-        return {name: _within(p, knobs.get(name, p.default)) for name, p in known.items()}
+        settings: dict[str, Any] = {
+            name: p.check(knobs.get(name, p.default)) for name, p in known.items()
+        }
+        for name, param in known.items():
+            # The mistakes are arranged within the ends of the sliders, not beyond them.
+            if isinstance(param, Param) and not param.low <= settings[name] <= param.high:
+                ends = f"between {param.low:g} and {param.high:g}"
+                raise ValueError(f"{name} must be {ends}, got {settings[name]!r}.")
+        return settings
+
+
+def make_exhibit(*knobs: Param | Choice, **parts: Any) -> Exhibit:
+    """Make an exhibit of the museum: its words are found under the names that it already has.
+
+    ``past_t_max_wrong`` in ``horizon.py`` makes "past_t_max" in the hall "horizon.hall", with the
+    tooltip "past_t_max.T_max" for its knob T_max.
+    """
+    wrong = parts["wrong"]
+    name = wrong.__name__.removesuffix("_wrong")
+    hall = wrong.__module__.rpartition(".")[2]
+    params = tuple(replace(knob, help=f"{name}.{knob.name}") for knob in knobs)
+    return Exhibit(name=name, hall=f"{hall}.hall", params=params, **parts)
+
+
+def half_cosine(part: float) -> float:
+    """Return half a cosine: 1 when ``part`` is 0, and 0 when it is 1."""
+    return (1 + cos(pi * part)) / 2
 
 
 @contextmanager
@@ -207,41 +231,20 @@ def _warnings_of_this_thread() -> Iterator[list[str]]:
     said: list[str] = []
     here = threading.get_ident()
 
-    def note(
-        message: Warning | str,
-        category: type[Warning] | None = None,
-        stacklevel: int = 1,
-        *args: Any,
-        **options: Any,
-    ) -> None:
+    def note(message: Any, category: Any = None, stacklevel: int = 1, **options: Any) -> None:
         if threading.get_ident() == here:
             said.append(str(message))
         else:
-            warn(message, category, stacklevel + 1, *args, **options)
+            warn(message, category, stacklevel + 1, **options)
 
     with _listening:
-        warn, warnings.warn = warnings.warn, note
+        warn, warnings.warn = warnings.warn, note  # type: ignore[assignment]
         try:
             yield said
         finally:
             warnings.warn = warn
 
 
-def _within(param: Param | Choice, value: object) -> Any:
-    """Check a knob: the mistakes are arranged within the ends of the sliders, not beyond them."""
-    checked = param.check(value)
-    if isinstance(param, Param) and not param.low <= checked <= param.high:
-        raise ValueError(
-            f"{param.name} must be between {param.low:g} and {param.high:g}, got {value!r}."
-        )
-    return checked
-
-
-def _column(values: list[Any]) -> np.ndarray:
+def _table(values: Any) -> np.ndarray:
     """Return numbers or tuples as an array of shape ``(steps, curves)``."""
-    array = np.array(values, dtype=float)
-    return array[:, np.newaxis] if array.ndim == 1 else array
-
-
-def _first_words(message: str) -> str:
-    return message.split(" See more details")[0].strip()
+    return np.array(values, dtype=float).reshape(len(values), -1)

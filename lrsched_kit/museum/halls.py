@@ -6,18 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ..words.errors import nearest
-from .binding import EXHIBITS as BINDING
-from .comparing import EXHIBITS as COMPARING
-from .composition import EXHIBITS as COMPOSITION
-from .counting import EXHIBITS as COUNTING
+from . import binding, comparing, composition, counting, horizon, resuming
 from .exhibit import Exhibit
-from .horizon import EXHIBITS as HORIZON
-from .resuming import EXHIBITS as RESUMING
 
-_HALLS = (BINDING, COUNTING, HORIZON, COMPOSITION, RESUMING, COMPARING)
+HALLS = (binding, counting, horizon, composition, resuming, comparing)
+"""The tour. A hall is a file: a new exhibit is added there, and its words to the tables."""
 
 EXHIBITS: Mapping[str, Exhibit] = MappingProxyType(
-    {exhibit.name: exhibit for hall in _HALLS for exhibit in hall}
+    {exhibit.name: exhibit for hall in HALLS for exhibit in hall.EXHIBITS}
 )
 """All exhibits by name, in the order of the tour."""
 

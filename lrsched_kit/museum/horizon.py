@@ -1,15 +1,12 @@
 """Third hall: schedules that end before the run does, or after it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from math import cos, pi
 
 import torch
 from torch.optim import SGD, lr_scheduler
 
 from ..schedules.params import Param
-from .exhibit import PAGE, Exhibit
+from .exhibit import PAGE, half_cosine, make_exhibit
 
 
 def past_t_max_wrong(T_max: int = 5, epochs: int = 12) -> Iterator[float]:
@@ -31,11 +28,6 @@ def past_t_max_right(T_max: int = 5, epochs: int = 12) -> Iterator[float]:
         optimizer.step()
         if epoch < T_max:
             scheduler.step()
-
-
-def past_t_max_meant(T_max: int, epochs: int) -> list[float]:
-    """Return a cosine from 1 to 0 that stays at 0."""
-    return [(1 + cos(pi * min(t, T_max) / T_max)) / 2 for t in range(epochs)]
 
 
 def unfinished_cosine_wrong(batches: int = 80, accumulate: int = 2) -> Iterator[float]:
@@ -66,7 +58,7 @@ def unfinished_cosine_right(batches: int = 80, accumulate: int = 2) -> Iterator[
 def unfinished_cosine_meant(batches: int, accumulate: int) -> list[float]:
     """Return a cosine from 1 to 0 over the updates that there are."""
     updates = batches // accumulate
-    return [(1 + cos(pi * t / updates)) / 2 for t in range(updates)]
+    return [half_cosine(t / updates) for t in range(updates)]
 
 
 def one_cycle_wrong(total_steps: int = 10, updates: int = 13) -> Iterator[tuple[float, float]]:
@@ -103,70 +95,38 @@ def one_cycle_right(total_steps: int = 10, updates: int = 13) -> Iterator[tuple[
 def one_cycle_meant(total_steps: int, updates: int) -> list[tuple[float, float]]:
     """Return one cycle over all updates, up in 30 % of them, at a momentum of 0.9."""
     top, end = 0.3 * updates - 1, updates - 1
+    first, last = 1 / 25, 1 / 25e4
+    up = [1 - (1 - first) * half_cosine(t / top) for t in range(updates) if t <= top]
+    down = [half_cosine((t - top) / (end - top)) for t in range(len(up), updates)]
+    return [(rate, 0.9) for rate in up + [last + (1 - last) * part for part in down]]
 
-    def between(low: float, high: float, part: float) -> float:
-        return low + (high - low) * (1 - cos(pi * part)) / 2
-
-    up = [between(1 / 25, 1.0, t / top) for t in range(updates) if t <= top]
-    down = [between(1.0, 1 / 25e4, (t - top) / (end - top)) for t in range(len(up), updates)]
-    return [(rate, 0.9) for rate in up + down]
-
-
-_HALL = "Horizon: how long a schedule lasts"
 
 EXHIBITS = (
-    Exhibit(
-        name="past_t_max",
-        hall=_HALL,
-        title="Why does my rate rise again after T_max?",
+    make_exhibit(
+        Param("T_max", 5, 1, 20, integer=True),
+        Param("epochs", 12, 2, 30, integer=True),
         wrong=past_t_max_wrong,
         right=past_t_max_right,
-        meant=past_t_max_meant,
-        params=(
-            Param("T_max", 5, 1, 20, integer=True, help="steps from the top to the bottom"),
-            Param("epochs", 12, 2, 30, integer=True),
-        ),
-        why=(
-            "A cosine is periodic, and torch does not stop it: T_max is half a period. After it, "
-            "the rate climbs for as long as it fell."
-        ),
+        meant=lambda T_max, epochs: [half_cosine(min(t, T_max) / T_max) for t in range(epochs)],
         source=PAGE.format(name="CosineAnnealingLR"),
     ),
-    Exhibit(
-        name="unfinished_cosine",
-        hall=_HALL,
-        title="My run ends while the rate is still half its peak",
+    make_exhibit(
+        Param("batches", 80, 20, 120, integer=True),
+        Param("accumulate", 2, 1, 8, integer=True),
         wrong=unfinished_cosine_wrong,
         right=unfinished_cosine_right,
         meant=unfinished_cosine_meant,
-        params=(
-            Param("batches", 80, 20, 120, integer=True, help="in the whole run"),
-            Param("accumulate", 2, 1, 8, integer=True, help="batches per update"),
-        ),
-        why=(
-            "T_max and total_steps are counted in calls of scheduler.step(). With two batches per "
-            "update there are half as many calls as batches."
-        ),
         source=PAGE.format(name="CosineAnnealingLR"),
         unit="update",
     ),
-    Exhibit(
-        name="one_cycle",
-        hall=_HALL,
-        title="OneCycleLR: Tried to step 11 times, and who changed my momentum?",
+    make_exhibit(
+        Param("total_steps", 10, 5, 30, integer=True),
+        Param("updates", 13, 5, 30, integer=True),
         wrong=one_cycle_wrong,
         right=one_cycle_right,
         meant=one_cycle_meant,
-        params=(
-            Param("total_steps", 10, 5, 30, integer=True, help="what the scheduler is told"),
-            Param("updates", 13, 5, 30, integer=True, help="what the run needs"),
-        ),
-        why=(
-            "OneCycleLR overwrites the optimizer's lr and momentum, and lasts exactly total_steps "
-            "updates. One more rebounds; the call after that raises."
-        ),
         source=PAGE.format(name="OneCycleLR"),
         unit="update",
-        curves=("learning rate", "momentum (dashed)"),
+        curves=("rate", "one_cycle.momentum"),
     ),
 )

@@ -6,17 +6,17 @@ import math
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from ..plotting.curves import stairs
 from ..plotting.figures import drawn_by_kit, new_axes
 from ..plotting.style import MOST_BETWEEN, dress, set_rate_scale
 from ..plotting.ticks import nice_ceiling
-from ..words import say
+from ..words import say, wording
 from .exhibit import Exhibit, Showing
 
 MEANT, WRONG, RIGHT = "#9fc3e3", "#c1440e", "#00694b"
 DASHES = ("-", (0, (3, 1.2)))  # of a first and a second curve
+NOTHING = np.empty(0)  # a curve that an exhibit has not
 LOG_DECADES = 12  # a logarithmic axis shows at most so many
 
 
@@ -24,7 +24,7 @@ class ExhibitAxes:
     """Axes with the artists of an exhibit, which live as long as the axes do.
 
     Attributes:
-        artists: what moves between two showings; all else is background.
+        artists: what moves between two runs; all else is background.
     """
 
     def __init__(self, ax: Axes) -> None:
@@ -34,8 +34,8 @@ class ExhibitAxes:
         (self._end,) = ax.plot([], [], "x", color=WRONG, ms=10, mew=3, clip_on=False)
         self.artists = (*self._meant, *self._applied, self._end)
         self._legend = ax.legend(
-            handles=[Line2D([], [], color=MEANT, lw=6), Line2D([], [], color=WRONG, lw=2)],
-            labels=[say("meant"), say("applied_False")],
+            [self._meant[0], self._applied[0]],
+            [say("meant"), say("applied_False")],
             loc="lower left",
             bbox_to_anchor=(-0.01, 0.98),
             ncols=2,
@@ -43,34 +43,30 @@ class ExhibitAxes:
         )
         dress(ax, x="", y="")
         ax.yaxis.get_minor_ticks(MOST_BETWEEN)
-        self._frame: tuple | None = None
+        self._frame: tuple[object, ...] = ()
 
     def show(self, exhibit: Exhibit, showing: Showing, *, mended: bool) -> bool:
-        """Draw a showing; say whether limits, labels or legend had to change."""
+        """Draw a run; say whether limits, labels or legend had to change."""
         color = RIGHT if mended else WRONG
-        empty = (np.empty(0), np.empty(0))
         for lines, values in ((self._meant, showing.meant), (self._applied, showing.applied)):
-            for line in lines:
-                line.set_data(*empty)
-            for line, column in zip(lines, values.T, strict=False):
-                line.set_data(*stairs(column))
+            for column, line in enumerate(lines):
+                line.set_data(*stairs(values[:, column] if column < values.shape[1] else NOTHING))
         for line in self._applied:
             line.set_color(color)
-        done = len(showing.applied)
-        cut_short = showing.error is not None and done > 0
-        self._end.set_data([done] if cut_short else [], showing.applied[-1:, 0][:cut_short])
+        end = showing.applied[-1:, 0] if showing.error is not None else NOTHING
+        self._end.set_data([len(showing.applied)] * len(end), end)
         limits = _limits(np.concatenate([showing.meant, showing.applied]), log=exhibit.log)
         frame = (exhibit.name, mended, len(showing.meant), limits)
         if frame == self._frame:
             return False
         self._frame = frame
         self._ax.xaxis.label.set_text(say(exhibit.unit))  # ax.set_xlabel would ask rcParams
-        self._ax.yaxis.label.set_text("\n".join(exhibit.curves))
+        self._ax.yaxis.label.set_text("\n".join(map(wording, exhibit.curves)))
         set_rate_scale(self._ax, log=exhibit.log)
         self._ax.set_ylim(*limits)
         self._ax.set_xlim(0, len(showing.meant))
         self._legend.get_texts()[1].set_text(say(f"applied_{mended}"))
-        self._legend.legend_handles[1].set_color(color)
+        self._legend.get_lines()[1].set_color(color)
         return True
 
 

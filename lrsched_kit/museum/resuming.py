@@ -1,15 +1,12 @@
 """Fifth hall: stopping, saving, and going on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from math import cos, pi
 
 import torch
 from torch.optim import SGD, lr_scheduler
 
 from ..schedules.params import Choice, Param
-from .exhibit import PAGE, Exhibit
+from .exhibit import PAGE, half_cosine, make_exhibit
 
 
 def resume_order_wrong(schedule: str = "LinearLR", stop: int = 8) -> Iterator[float]:
@@ -68,7 +65,7 @@ def resume_order_meant(schedule: str, stop: int) -> list[float]:
     """Return the curve of a run that was never interrupted."""
     low = [0.1] * 5 if schedule == "ConstantLR" else [0.1 + 0.9 * t / 5 for t in range(5)]
     if schedule == "SequentialLR":
-        return low + [(1 + cos(pi * t / 15)) / 2 for t in range(15)]
+        return low + [half_cosine(t / 15) for t in range(15)]
     return low + [1.0] * 15
 
 
@@ -112,46 +109,21 @@ def lost_function_right(saved_gamma: float = 0.9, new_gamma: float = 0.8) -> Ite
         scheduler.step()
 
 
-def lost_function_meant(saved_gamma: float, new_gamma: float) -> list[float]:
-    """Return the curve of a run that was never interrupted."""
-    return [saved_gamma**t for t in range(20)]
-
-
-_HALL = "Resuming: what do I save, and in which order do I load it?"
-
 EXHIBITS = (
-    Exhibit(
-        name="resume_order",
-        hall=_HALL,
-        title="After resuming, my rate is ten times too low",
+    make_exhibit(
+        Choice("schedule", ("LinearLR", "ConstantLR", "SequentialLR")),
+        Param("stop", 8, 1, 18, integer=True),
         wrong=resume_order_wrong,
         right=resume_order_right,
         meant=resume_order_meant,
-        params=(
-            Choice("schedule", ("LinearLR", "ConstantLR", "SequentialLR")),
-            Param("stop", 8, 1, 18, integer=True, help="the epoch before which the run stops"),
-        ),
-        why=(
-            "Building a scheduler writes its first rate into the optimizer, over the one that was "
-            "just loaded. Loading the scheduler's state does not put it back."
-        ),
         source=PAGE.format(name="LRScheduler"),
     ),
-    Exhibit(
-        name="lost_function",
-        hall=_HALL,
-        title="I resumed a LambdaLR, and it follows another curve",
+    make_exhibit(
+        Param("saved_gamma", 0.9, 0.7, 0.99),
+        Param("new_gamma", 0.8, 0.7, 0.99),
         wrong=lost_function_wrong,
         right=lost_function_right,
-        meant=lost_function_meant,
-        params=(
-            Param("saved_gamma", 0.9, 0.7, 0.99, help="of the run that was saved"),
-            Param("new_gamma", 0.8, 0.7, 0.99, help="in the script that resumes"),
-        ),
-        why=(
-            "LambdaLR's state holds the number of steps but no function, for a lambda None. The "
-            "resumed run uses whatever function the new script brings."
-        ),
+        meant=lambda saved_gamma, new_gamma: [saved_gamma**t for t in range(20)],
         source=PAGE.format(name="LambdaLR"),
     ),
 )

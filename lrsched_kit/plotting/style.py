@@ -12,6 +12,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
+from ..schedules.catalogue import SCHEDULES
+from ..schedules.palette import BLACK, DOTS, ORANGE, SKY, SOLID, Dashes
 from ..schedules.spec import Schedule
 from ..words import say
 from .ticks import Decades, RoundTicks, loss_ticks, plain_numbers
@@ -45,66 +47,36 @@ class Style(NamedTuple):
     """How a curve is drawn, wherever it appears in the kit."""
 
     color: str
-    linestyle: str | tuple[int, tuple[float, ...]]
+    linestyle: Dashes
 
 
-# Okabe and Ito's palette, told apart by colour-blind readers: a colour for each family.
-_GREY, _VERMILION, _GREEN, _BLUE = "#7f7f7f", "#d55e00", "#009e73", "#0072b2"
-_ORANGE, _SKY, _BLACK, _PURPLE = "#e69f00", "#56b4e9", "#000000", "#b5548a"
-
-# Within a family line styles differ.
-_SOLID, _LONG, _SHORT, _DOTS = "-", (0, (7, 1.5)), (0, (3.5, 1.2)), (0, (1.2, 1.2))
-_DASH_DOT, _DASH_DOTS = (0, (7, 1.5, 1.5, 1.5)), (0, (7, 1.5, 1.5, 1.5, 1.5, 1.5))
-
-STYLES: Mapping[str, Style] = {
-    "Constant": Style(_GREY, _SOLID),
-    "StepLR": Style(_VERMILION, _SOLID),
-    "MultiStepLR": Style(_VERMILION, _LONG),
-    "ConstantLR": Style(_VERMILION, _DOTS),
-    "ExponentialLR": Style(_GREEN, _LONG),
-    "PolynomialLR": Style(_GREEN, _SOLID),
-    "REX": Style(_GREEN, _DOTS),
-    "CosineAnnealingLR": Style(_BLUE, _DASH_DOT),
-    "CosineAnnealingWarmRestarts": Style(_BLUE, _SOLID),
-    "SWALR": Style(_BLUE, _DOTS),
-    "LinearLR": Style(_ORANGE, _DOTS),
-    "WarmupCosine": Style(_ORANGE, _SOLID),
-    "WarmupLinear": Style(_ORANGE, _LONG),
-    "InverseSqrt": Style(_ORANGE, _SHORT),
-    "WSD": Style(_ORANGE, _DASH_DOT),
-    "WSD-sqrt": Style(_ORANGE, _DASH_DOTS),
-    "CyclicLR": Style(_SKY, _SOLID),
-    "OneCycleLR": Style(_SKY, _DASH_DOT),
-    "SlantedTriangular": Style(_SKY, _DOTS),
-    "LambdaLR": Style(_BLACK, _SOLID),
-    "MultiplicativeLR": Style(_BLACK, _LONG),
-    "SequentialLR": Style(_BLACK, _DASH_DOT),
-    "ChainedScheduler": Style(_BLACK, _SHORT),
-    "ReduceLROnPlateau": Style(_PURPLE, _SHORT),
-}
-"""One colour and line style per schedule; the constant rate is grey."""
+STYLES: Mapping[str, Style] = {row.name: Style(*row.style) for row in SCHEDULES.values()}
+"""The style of each schedule of the kit: no two have the same."""
 
 OTHER_STYLES: Sequence[Style] = (
-    Style(_ORANGE, (0, (4, 1.5))),
-    Style(_BLACK, _DOTS),
-    Style(_SKY, (0, (9, 2))),
+    Style(ORANGE, (0, (4, 1.5))),
+    Style(BLACK, DOTS),
+    Style(SKY, (0, (9, 2))),
 )
 """For curves that are no schedule's own: pinned runs, variants of one schedule."""
 
-
-OWN_STYLE = Style("#5c3317", _SOLID)
-"""For rows of one's own that bring no style."""
+OWN_STYLE = Style("#5c3317", SOLID)
+"""For rows of your own that bring no style."""
 
 
 def style_of(row: str | Schedule) -> Style:
     """Return a row's own style, else the kit's for its name, else the one kept for own rows.
 
+    A copy of one of the kit's rows under another name leaves the kit's style to the original.
+
     >>> style_of("StepLR") == STYLES["StepLR"], style_of("mine") == OWN_STYLE
     (True, True)
     """
-    if isinstance(row, Schedule):
-        return Style(*row.style) if row.style is not None else style_of(row.name)
-    return STYLES.get(row, OWN_STYLE)
+    if isinstance(row, str):
+        return STYLES.get(row, OWN_STYLE)
+    if row.style is None or (row.name not in STYLES and row.style in STYLES.values()):
+        return style_of(row.name)
+    return Style(*row.style)
 
 
 def styles_of(

@@ -2,8 +2,7 @@
 
 from .catalogue import BASICS, SCHEDULES, get_schedule
 from .params import Choice, Param, Steps
-from .phases import Phase, boundaries, find_jumps
-from .sequences import compose
+from .phases import Phase, boundaries, compose, find_jumps
 from .spec import FAMILIES, Schedule
 from .trace import trace_groups, trace_lr, trace_momentum
 

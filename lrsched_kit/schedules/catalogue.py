@@ -1,7 +1,7 @@
-"""The catalogue of schedules: each row builds a real torch scheduler, a closed form beside it.
+"""The catalogue of schedules: each row builds a real torch scheduler.
 
-The closed form is independent of torch and serves tests and lessons only. Whatever trains, and
-whatever `trace_lr` returns, comes from ``torch.optim.lr_scheduler``.
+A new schedule is a new row in the file of its family: whatever shows, trains or compares
+schedules takes them from here.
 """
 
 from __future__ import annotations
@@ -9,20 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ..words.errors import nearest
+from ..words.errors import unknown
 from . import compositions, cosines, cycles, decays, warmups
 from .spec import FAMILIES, Schedule
 
-_ROOMS = (decays, cosines, warmups, cycles, compositions)
+ALL_ROWS = decays.ROWS + cosines.ROWS + warmups.ROWS + cycles.ROWS + compositions.ROWS
 
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
-    {
-        row.name: row
-        for family in FAMILIES
-        for room in _ROOMS
-        for row in room.ROWS
-        if row.family == family
-    }
+    {row.name: row for family in FAMILIES for row in ALL_ROWS if row.family == family}
 )
 """All rows by name, family by family."""
 
@@ -44,8 +38,5 @@ def get_schedule(name: str | Schedule) -> Schedule:
     if isinstance(name, Schedule):
         return name
     if not isinstance(name, str) or name not in SCHEDULES:
-        raise ValueError(
-            f"name must be a known schedule{nearest(str(name), SCHEDULES)}, got {name!r}; "
-            f"known are {', '.join(SCHEDULES)}."
-        )
+        raise unknown("name", "a known schedule", name, SCHEDULES)
     return SCHEDULES[name]

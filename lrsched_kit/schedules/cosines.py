@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 from torch.optim import Optimizer, lr_scheduler, swa_utils
 
+from .palette import BLUE, DASH_DOT, DOTS, SOLID
 from .params import Param
 from .spec import row
 
@@ -26,82 +25,46 @@ def _floor_above_start(*, base_lr: float, eta_min: float, **_: float) -> str | N
     )
 
 
-def _cosine(share: float, start: float, end: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
-
-
-def _after_restarts(t: int, T_0: int, T_mult: int) -> float:
-    length = T_0
-    while t >= length:
-        t, length = t - length, length * T_mult
-    return t / length
-
-
 ROWS = (
     row(
         lr_scheduler.CosineAnnealingLR,
-        Param(
-            "T_max",
-            20,
-            1,
-            40,
-            integer=True,
-            help="epochs from the peak to the bottom",
-            horizon=True,
-        ),
-        Param("eta_min", 0.0, 0.0, 0.05, help="the rate at the bottom", must_be="non-negative"),
+        Param("T_max", 20, 1, 40, integer=True, horizon=True),
+        Param("eta_min", 0.0, 0.0, 0.05, must_be="non-negative"),
         formula=(
             r"\eta_t = \eta_{\min} + \tfrac{1}{2}(\eta_0 - \eta_{\min})"
             r"\left(1 + \cos\frac{\pi t}{T_{\max}}\right)"
         ),
-        form=lambda t, *, base_lr, total_steps, T_max, eta_min: _cosine(
-            t / T_max, base_lr, eta_min
-        ),
-        when="When the length of the run is known: one knob, T_max, set to that length.",
         family="cosine",
+        style=(BLUE, DASH_DOT),
         source="https://arxiv.org/abs/1608.03983",
         refuse=_floor_above_start,
     ),
     row(
         lr_scheduler.CosineAnnealingWarmRestarts,
-        Param("T_0", 5, 1, 20, integer=True, help="epochs until the first restart"),
-        Param("T_mult", 2, 1, 4, integer=True, help="how many times longer each cycle gets"),
-        Param("eta_min", 0.0, 0.0, 0.05, help="the rate before a restart", must_be="non-negative"),
+        Param("T_0", 5, 1, 20, integer=True),
+        Param("T_mult", 2, 1, 4, integer=True),
+        Param("eta_min", 0.0, 0.0, 0.05, help="restart_eta_min.help", must_be="non-negative"),
         formula=(
             r"\eta_t = \eta_{\min} + \tfrac{1}{2}(\eta_0 - \eta_{\min})"
-            r"\left(1 + \cos\frac{\pi\,T_{\mathrm{cur}}}{T_i}\right),\quad"
+            r"\left(1 + \cos\frac{\pi\,T_{\mathrm{cur}}}{T_i}\right),\quad "
             r"T_{i+1} = T_{\mathrm{mult}}\,T_i"
         ),
-        form=lambda t, *, base_lr, total_steps, T_0, T_mult, eta_min: _cosine(
-            _after_restarts(t, T_0, T_mult), base_lr, eta_min
-        ),
-        when="When you want a good model at several times: stop just before a restart.",
         family="cosine",
+        style=(BLUE, SOLID),
         source="https://arxiv.org/abs/1608.03983",
         refuse=_floor_above_start,
     ),
     row(
         swa,
-        Param(
-            "swa_lr",
-            0.05,
-            1e-4,
-            1,
-            log=True,
-            help="the rate that it comes to rest at",
-            per_group=True,
-        ),
-        Param("anneal_epochs", 10, 1, 40, integer=True, help="epochs until then"),
+        Param("swa_lr", 0.05, 1e-4, 1, log=True, per_group=True),
+        Param("anneal_epochs", 10, 1, 40, integer=True),
         name="SWALR",
         formula=(
             r"\eta_t = \eta_{\mathrm{swa}} + \tfrac{1}{2}(\eta_0 - \eta_{\mathrm{swa}})"
             r"\left(1 + \cos\frac{\pi \min(t, n)}{n}\right)"
         ),
-        form=lambda t, *, base_lr, total_steps, swa_lr, anneal_epochs: _cosine(
-            min(1, t / anneal_epochs), base_lr, swa_lr
-        ),
-        when="The end of a run whose weights are averaged: a rate that stays fairly high.",
         family="cosine",
+        style=(BLUE, DOTS),
         source="https://arxiv.org/abs/1803.05407",
     ),
 )

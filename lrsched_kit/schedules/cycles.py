@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 from torch.optim import Optimizer, lr_scheduler
 
+from .palette import DASH_DOT, DOTS, SKY, SOLID
 from .params import Param
 from .spec import row
 
@@ -79,51 +79,18 @@ def _rise_of_one_step(*, total_steps: int, pct_start: float, **_: float) -> str 
     )
 
 
-def _one_cycle(
-    t: int,
-    *,
-    base_lr: float,
-    total_steps: int,
-    pct_start: float,
-    div_factor: float,
-    final_div_factor: float,
-) -> float:
-    if t > total_steps:
-        raise ValueError(
-            f"t must be at most total_steps ({total_steps}) for OneCycleLR, got {t}: "
-            "torch refuses to step it any further."
-        )
-    peak, last = pct_start * total_steps - 1, total_steps - 1
-    start = base_lr / div_factor
-    if t <= peak:
-        return start + (base_lr - start) * np.sin(np.pi / 2 * t / peak) ** 2
-    end = start / final_div_factor
-    return end + (base_lr - end) * np.cos(np.pi / 2 * (t - peak) / (last - peak)) ** 2
-
-
 ROWS = (
     row(
         cyclic,
-        Param(
-            "max_lr",
-            0.3,
-            1e-3,
-            10,
-            log=True,
-            help="the upper end; base_lr is the lower one",
-            per_group=True,
-        ),
-        Param("cycles", 4, 1, 10, integer=True, help="how often it goes up and down in the run"),
+        Param("max_lr", 0.3, 1e-3, 10, log=True, per_group=True),
+        Param("cycles", 4, 1, 10, integer=True),
         name="CyclicLR",
         formula=(
             r"\eta_t = \eta_0 + (\eta_{\max} - \eta_0)\,"
             r"\left(1 - \left|2\,(t c / T \bmod 1) - 1\right|\right)"
         ),
-        form=lambda t, *, base_lr, total_steps, max_lr, cycles: (
-            base_lr + (max_lr - base_lr) * (1 - abs(2 * (t * cycles / total_steps % 1) - 1))
-        ),
-        when="When only a range of good rates is known: it visits all of them, again and again.",
         family="cycles",
+        style=(SKY, SOLID),
         source="https://arxiv.org/abs/1506.01186",
         step_every="batch",
         moves_momentum=True,
@@ -131,17 +98,12 @@ ROWS = (
     ),
     row(
         one_cycle,
-        Param("pct_start", 0.3, 0.05, 0.95, help="share of the run that rises", must_be="fraction"),
-        Param("div_factor", 25, 1, 100, log=True, help="peak over first rate"),
-        Param("final_div_factor", 1e4, 1, 1e6, log=True, help="first over last rate"),
+        Param("pct_start", 0.3, 0.05, 0.95, help="rising_share.help", must_be="fraction"),
+        Param("div_factor", 25, 1, 100, log=True),
+        Param("final_div_factor", 1e4, 1, 1e6, log=True),
         name="OneCycleLR",
-        formula=(
-            r"\frac{\eta_0}{d} \to \eta_0 \to \frac{\eta_0}{d\,f}"
-            r"\ \text{ along two half cosines, the peak at step } p\,T - 1"
-        ),
-        form=_one_cycle,
-        when="One rise to a high rate and one long fall, momentum opposite; base_lr is the peak.",
         family="cycles",
+        style=(SKY, DASH_DOT),
         source="https://arxiv.org/abs/1708.07120",
         step_every="batch",
         moves_momentum=True,
@@ -149,19 +111,11 @@ ROWS = (
     ),
     row(
         slanted_triangular,
-        Param("cut_frac", 0.1, 0.0, 0.5, help="share of the run that rises", must_be="below one"),
-        Param("ratio", 32, 1, 100, log=True, help="peak over first and last rate"),
+        Param("cut_frac", 0.1, 0.0, 0.5, help="rising_share.help", must_be="below one"),
+        Param("ratio", 32, 1, 100, log=True, help="peak_ratio.help"),
         name="SlantedTriangular",
-        formula=(
-            r"\eta_t = \eta_0\,\frac{1 + p\,(r - 1)}{r},\quad"
-            r"p = \frac{t}{\mathrm{cut}}\ \text{ or }\ \frac{T - t}{T - \mathrm{cut}}"
-        ),
-        form=lambda t, *, base_lr, total_steps, cut_frac, ratio: (
-            base_lr
-            * np.interp(t, [0, int(cut_frac * total_steps), total_steps], [1 / ratio, 1, 1 / ratio])
-        ),
-        when="Made for fine-tuning a pretrained language model: quick to the peak, slow from it.",
         family="cycles",
+        style=(SKY, DOTS),
         source="https://arxiv.org/abs/1801.06146",
         step_every="batch",
     ),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..words import Worded
 from ..words.errors import check_number
 
 
@@ -33,7 +34,7 @@ class Param:
     high: float
     log: bool = False
     integer: bool = False
-    help: str = ""
+    help: Worded = Worded()
     must_be: str = "positive"
     horizon: bool = False
     per_group: bool = False
@@ -60,7 +61,7 @@ class Choice:
 
     name: str
     options: tuple[str, ...]
-    help: str = ""
+    help: Worded = Worded()
 
     @property
     def default(self) -> str:
@@ -95,7 +96,7 @@ class Steps:
     name: str
     default: tuple[int, ...]
     high: int
-    help: str = ""
+    help: Worded = Worded()
 
     def check(self, value: object) -> tuple[int, ...]:
         """Return ``value`` as a tuple of plain integers, or raise a ValueError."""

@@ -1,10 +1,16 @@
-"""The phases of a run: warm up, hold, decay, restart; and where the rate jumps between them."""
+"""Schedules put together from phases: warm up, hold, decay, restart; and where the rate jumps.
+
+Torch's SequentialLR lets every phase start from the optimizer's initial rate, however low the
+phase before has taken it; MultiplicativeLR alone goes on from where the rate is. So the rate may
+jump where two phases meet: see `find_jumps`.
+"""
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -12,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch.optim import Optimizer, lr_scheduler
 
-from ..words.errors import check_number, nearest
+from ..words.errors import check_number, unknown
 from .catalogue import SCHEDULES
-from .params import Knob, Param
+from .params import Param
 from .spec import Schedule, row
 
 LAST_SHARE = 0.01  # what a decay that never reaches zero leaves of base_lr, unless told otherwise
@@ -49,14 +55,10 @@ class Kind:
     row: Schedule
     fill: Callable[[int], Mapping[str, Any]] = lambda steps: {}
 
-    def arguments(self, steps: int, params: Mapping[str, Any], base_lr: float) -> dict:
+    def arguments(self, steps: int, params: Mapping[str, Any], base_lr: float) -> dict[str, Any]:
         """Return what ``row.make`` is called with, for a phase of so many steps."""
         given = {**self.fill(steps), **params}
         return self.row.arguments(self.row.check(given, base_lr=base_lr, total_steps=steps), steps)
-
-
-def _own(make: Callable[..., lr_scheduler.LRScheduler], *params: Knob, **facts: object) -> Kind:
-    return Kind(row(make, *params, **{"family": "decay", "formula": "", "when": ""} | facts))
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -67,13 +69,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "hold": Kind(SCHEDULES["ConstantLR"], lambda n: {"factor": 1.0, "total_iters": n}),
         "CosineAnnealingLR": Kind(SCHEDULES["CosineAnnealingLR"], lambda n: {"T_max": n}),
         "PolynomialLR": Kind(SCHEDULES["PolynomialLR"], lambda n: {"total_iters": n}),
-        "1-sqrt": _own(
-            one_minus_sqrt,
-            form=lambda t, *, base_lr, total_steps: (
-                base_lr * (1 - math.sqrt(min(1, t / total_steps)))
-            ),
-            source="https://arxiv.org/abs/2405.18392",
-        ),
+        "1-sqrt": Kind(row(one_minus_sqrt, source="https://arxiv.org/abs/2405.18392")),
         "REX": Kind(SCHEDULES["REX"]),
         "ExponentialLR": Kind(
             SCHEDULES["ExponentialLR"], lambda n: {"gamma": LAST_SHARE ** (1 / n)}
@@ -90,13 +86,12 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "CosineAnnealingWarmRestarts": Kind(
             SCHEDULES["CosineAnnealingWarmRestarts"], lambda n: {"T_0": math.ceil(n / 3)}
         ),
-        "restart": _own(
-            restart,
-            Param("share", 0.5, 0.05, 1.0, help="of the initial rate", must_be="factor"),
-            form=lambda t, *, base_lr, total_steps, share: (
-                base_lr * share * math.cos(math.pi / 2 * min(1, t / total_steps)) ** 2
-            ),
-            source="https://arxiv.org/abs/1608.03983",
+        "restart": Kind(
+            row(
+                restart,
+                Param("share", 0.5, 0.05, 1.0, must_be="factor"),
+                source="https://arxiv.org/abs/1608.03983",
+            )
         ),
     }
 )
@@ -127,12 +122,106 @@ class Phase:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(
-                f"kind must be a known phase{nearest(str(self.kind), KINDS)}, got {self.kind!r}; "
-                f"known are {', '.join(KINDS)}."
-            )
+            raise unknown("kind", "a known phase", self.kind, KINDS)
         object.__setattr__(self, "length", int(check_number("length", self.length, integer=True)))
         KINDS[self.kind].row.complete(self.params)
+
+
+def compose(phases: Iterable[Phase], *, steps_per_epoch: int = 1) -> Schedule:
+    """Make a schedule that is one phase after the other: torch's SequentialLR.
+
+    It goes wherever a schedule's name goes: `trace_lr`, `Run`, `training_script`. If the run goes
+    on after the last phase, torch goes on stepping that phase's scheduler.
+
+    Args:
+        phases: one or more.
+        steps_per_epoch: batches in an epoch if the scheduler is stepped per batch, as practice
+            does; 1 if it is stepped per epoch.
+
+    Returns:
+        A row without params, called "SequentialLR".
+
+    Raises:
+        ValueError: naming argument, constraint and value; by the row's ``build`` as well, where
+            phases are longer than the run.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.SequentialLR.html
+
+    >>> from lrsched_kit import trace_lr
+    >>> row = compose([Phase("warm up", 2), Phase("PolynomialLR", 4)])
+    >>> trace_lr(row, base_lr=1.0, steps=6).round(3).tolist()
+    [0.333, 0.667, 1.0, 0.75, 0.5, 0.25]
+    >>> trace_lr(row, base_lr=1.0, steps=5)
+    Traceback (most recent call last):
+    ...
+    ValueError: phases must be no longer than the run (5 epochs), got 6: 2 + 4.
+    """
+    phases = tuple(phases)
+    if not phases or not all(isinstance(phase, Phase) for phase in phases):
+        raise ValueError(f"phases must be one or more of Phase, got {phases!r}.")
+    per_epoch = int(check_number("steps_per_epoch", steps_per_epoch, integer=True))
+    sequence = _Sequence(phases, per_epoch)
+    return replace(
+        SCHEDULES["SequentialLR"],
+        make=sequence.make,
+        params=(),
+        formula="",
+        when="composed.when",
+        step_every="epoch" if per_epoch == 1 else "batch",
+        refuse=sequence.refuse,
+        code=sequence.code,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Sequence:
+    """What the functions of a composed row know."""
+
+    phases: tuple[Phase, ...]
+    per_epoch: int
+
+    def parts(self, base_lr: float) -> list[tuple[Callable[..., Any], dict[str, Any]]]:
+        """Return what makes each phase's scheduler, and with which arguments."""
+        parts = []
+        for phase in self.phases:
+            kind, steps = KINDS[phase.kind], phase.length * self.per_epoch
+            parts.append((kind.row.make, kind.arguments(steps, phase.params, base_lr)))
+        return parts
+
+    def milestones(self) -> list[int]:
+        """Return the step at which each phase but the last ends."""
+        return boundaries(self.phases, steps_per_epoch=self.per_epoch)[:-1]
+
+    def make(self, optimizer: Optimizer) -> lr_scheduler.LRScheduler:
+        parts = self.parts(float(optimizer.param_groups[0]["lr"]))
+        schedulers = [make(optimizer, **arguments) for make, arguments in parts]
+        return lr_scheduler.SequentialLR(optimizer, schedulers, milestones=self.milestones())
+
+    def refuse(self, *, base_lr: float, total_steps: int) -> str | None:
+        lengths = [phase.length for phase in self.phases]
+        if sum(lengths) * self.per_epoch <= total_steps:
+            self.parts(base_lr)  # refuses what does not go together in one of them
+            return None
+        return (
+            f"phases must be no longer than the run ({total_steps / self.per_epoch:g} epochs), "
+            f"got {sum(lengths)}: {' + '.join(map(str, lengths))}."
+        )
+
+    def code(self, *, base_lr: float, total_steps: int) -> tuple[str, str]:
+        """Return the functions that have to be defined, and the lines that make the scheduler."""
+        functions: dict[str, str] = {}
+        lines = ["schedulers = ["]
+        for make, given in self.parts(base_lr):
+            name = make.__name__
+            if inspect.isclass(make):
+                name = f"lr_scheduler.{name}"
+            else:
+                functions[name] = inspect.getsource(make)
+            arguments = ", ".join(f"{key}={value!r}" for key, value in given.items())
+            lines.append(f"    {name}(optimizer, {arguments}),")
+        made = f"lr_scheduler.SequentialLR(optimizer, schedulers, milestones={self.milestones()})"
+        lines += ["]", f"scheduler = {made}"]
+        return "\n\n".join(functions.values()), "\n".join(lines)
 
 
 def boundaries(phases: Iterable[Phase], *, steps_per_epoch: int = 1) -> list[int]:

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from ..words import Worded, say
 from ..words.errors import check_number, nearest
+from .palette import Dashes
 from .params import Knob, Param
 
-FAMILIES: Mapping[str, str] = MappingProxyType(
-    {
-        "steps": "constant, or falling in steps",
-        "decay": "falling smoothly",
-        "cosine": "falling along a cosine",
-        "warmup": "rising first, then holding or falling",
-        "cycles": "rising and falling, once or often",
-        "composition": "functions of your own, and several schedulers together",
-        "metric": "decided by the validation loss",
-    }
-)
+_FAMILIES = ("steps", "decay", "cosine", "warmup", "cycles", "composition", "metric")
+
+
+class _Families(Mapping[str, str]):
+    """Family -> sentence, looked up when it is read."""
+
+    def __getitem__(self, family: str) -> str:
+        if family not in _FAMILIES:
+            raise KeyError(family)
+        return say(f"{family}.family")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_FAMILIES)
+
+    def __len__(self) -> int:
+        return len(_FAMILIES)
+
+
+FAMILIES: Mapping[str, str] = _Families()
 """The families of schedules, and what the rates of each look like."""
 
 _TORCH_PAGE = "https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.{}.html"
@@ -41,11 +50,10 @@ class Schedule:
         make: a class of torch, called ``make(optimizer, **params)``, or a function that puts one
             together; where it names ``total_steps`` it is given that too. "Show code" prints it.
         params: the knobs, named as torch names them.
-        formula: LaTeX, with t the number of scheduler steps taken and T those of the run.
-        form: ``form(t, base_lr=, total_steps=, **params)``, the rate after t steps worked out
-            without torch; None where a metric decides, or nobody has worked it out.
+        formula: LaTeX, with t the number of scheduler steps taken and T those of the run. It and
+            other texts are the row's own, or a key of the table of words.
         when: what the schedule is for, in one sentence.
-        family: a key of `FAMILIES`.
+        family: a key of `FAMILIES`, or one of your own.
         source: where it was published, or torch's page.
         step_every: "epoch" or "batch": how practice steps it.
         moves_momentum: whether it moves the optimizer's momentum (or beta1) as well.
@@ -54,28 +62,27 @@ class Schedule:
         code: ``code(base_lr=, total_steps=)`` returns the functions to define, and the lines that
             make ``scheduler``, where `make` is nothing that "Show code" can print.
         style: ``(color, linestyle)`` of its curves, as matplotlib takes them; None: the kit's
-            style for that name, or one kept for rows of one's own.
+            style for that name, or one kept for rows of your own.
     """
 
     name: str
     make: Callable[..., LRScheduler]
-    params: tuple[Knob, ...]
-    formula: str
-    form: Callable[..., float] | None
-    when: str
-    family: str
-    source: str
+    params: tuple[Knob, ...] = ()
+    formula: Worded = Worded()
+    when: Worded = Worded()
+    family: str = "own"
+    source: str = ""
     step_every: str = "epoch"
     moves_momentum: bool = False
     refuse: Callable[..., str | None] | None = None
     code: Callable[..., tuple[str, str]] | None = None
-    style: tuple[str, Any] | None = None
+    style: tuple[str, Dashes] | None = None
 
     @cached_property
     def metric_driven(self) -> bool:
         """Whether the scheduler is told a metric at each step: whether it is a plateau's."""
-        if self.form is not None or inspect.isclass(self.make):
-            return self.form is None and issubclass(self.make, ReduceLROnPlateau)
+        if inspect.isclass(self.make):
+            return issubclass(self.make, ReduceLROnPlateau)
         try:
             arguments = self.arguments(self.complete({}), total_steps=10)
             made = self.make(dummy_optimizer([0.1]), **arguments)
@@ -133,8 +140,7 @@ class Schedule:
         >>> get_schedule("CyclicLR").for_group({"max_lr": 1.0, "cycles": 4}, 0.01)
         {'max_lr': 0.01, 'cycles': 4}
         """
-        told = self._rates_told
-        return {key: value * ratio if key in told else value for key, value in params.items()}
+        return {k: v * ratio if k in self._rates_told else v for k, v in params.items()}
 
     @property
     def _rates_told(self) -> list[str]:
@@ -166,32 +172,14 @@ class Schedule:
                 raise ValueError(f"param_groups[{number}]: {error}") from None
         return self.make(optimizer, **self.arguments(full, total_steps))
 
-    @property
-    def closed_form(self) -> Callable[..., float] | None:
-        """The rate worked out without torch, or None where a metric decides.
-
-        Called as ``closed_form(t, base_lr=, total_steps=, **params)``, it gives the rate after t
-        steps; params are checked and completed as in `build`.
-        """
-        return None if self.form is None else self._checked_form
-
-    def _checked_form(self, t: int, *, base_lr: float, total_steps: int, **params: Any) -> float:
-        full = self.check(params, base_lr=base_lr, total_steps=total_steps)
-        return float(self.form(t, base_lr=base_lr, total_steps=total_steps, **full))
-
 
 def dummy_optimizer(rates: Sequence[float]) -> Optimizer:
-    """Make an optimizer with these rates and nothing to train, for a scheduler to move.
-
-    >>> [group["lr"] for group in dummy_optimizer([0.1, 0.01]).param_groups]
-    [0.1, 0.01]
-    """
+    """Make an optimizer with these rates and nothing to train, for a scheduler to move."""
     groups = [{"params": [torch.zeros((), requires_grad=True)], "lr": rate} for rate in rates]
     return SGD(groups, lr=rates[0], momentum=0.9)
 
 
-def row(make: Callable[..., LRScheduler], *params: Knob, **facts: object) -> Schedule:
+def row(make: Callable[..., LRScheduler], *params: Knob, **facts: Any) -> Schedule:
     """Make a row; a class of torch gives its ``name``, and a name of torch's its ``source``."""
-    facts = {"name": make.__name__} | facts
-    facts = {"source": _TORCH_PAGE.format(facts["name"])} | facts
-    return Schedule(make=make, params=params, **facts)
+    name = facts.pop("name", make.__name__)
+    return Schedule(name, make, params, **{"source": _TORCH_PAGE.format(name)} | facts)

@@ -73,7 +73,7 @@ def trace_groups(
     if not isinstance(rates, Sequence | np.ndarray) or isinstance(rates, str) or not len(rates):
         raise ValueError(f"rates must hold a positive number for each group, got {rates!r}.")
     rates = [check_number(f"rates[{number}]", rate) for number, rate in enumerate(rates)]
-    states = _applied(name, rates=rates, steps=steps, metrics=metrics, params=params)
+    states = _applied(name, rates, steps, metrics, params)
     return np.array([[float(group["lr"]) for group in groups] for groups in states]).T
 
 
@@ -101,13 +101,12 @@ def trace_momentum(
     [0.9, 0.9, 0.9, 0.9]
     """
     rates = [check_number("base_lr", base_lr)]
-    states = _applied(name, rates=rates, steps=steps, metrics=metrics, params=params)
-    return np.array([groups[0]["momentum"] for groups in states])
+    states = _applied(name, rates, steps, metrics, params)
+    return np.array([first["momentum"] for first, *_ in states])
 
 
 def _applied(
     name: str | Schedule,
-    *,
     rates: Sequence[float],
     steps: int,
     metrics: Sequence[float] | None,
@@ -116,7 +115,7 @@ def _applied(
     """Yield the optimizer's ``param_groups`` as they stand at step 0..steps-1."""
     schedule = get_schedule(name)
     steps = int(check_number("steps", steps, integer=True))
-    reports = _check_metrics(schedule.name, metrics, steps) if schedule.metric_driven else None
+    reports = _reports(schedule.name, metrics, steps) if schedule.metric_driven else None
     optimizer = dummy_optimizer(rates)
     scheduler: Any = schedule.build(optimizer, total_steps=steps, **params)
     optimizer.step()  # torch warns of a scheduler whose optimizer has never stepped
@@ -125,7 +124,7 @@ def _applied(
         scheduler.step(*([] if reports is None else [reports[t]]))
 
 
-def _check_metrics(name: str, metrics: Sequence[float] | None, steps: int) -> np.ndarray:
+def _reports(name: str, metrics: Sequence[float] | None, steps: int) -> np.ndarray:
     if metrics is None:
         raise ValueError(
             f"metrics must be given for {name}: one number per step decides its rate, got None."

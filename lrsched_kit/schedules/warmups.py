@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 from torch.optim import Optimizer, lr_scheduler
 
+from .palette import DASH_DOT, DASH_DOTS, DOTS, LONG, ORANGE, SHORT, SOLID
 from .params import Param
 from .spec import row
 
@@ -90,61 +90,31 @@ def _longer_than_the_run(*, warmup: float, cooldown: float, **_: float) -> str |
     )
 
 
-def _rise(t: int, total_steps: int, warmup: float) -> float:
-    """Return the share of the peak that the warmup allows at step t."""
-    steps = round(warmup * total_steps)
-    return float(np.interp(t, [0, max(1, steps)], [1 / (steps + 1), 1])) if steps else 1.0
-
-
-def _spent(t: int, total_steps: int, share: float) -> float:
-    """Return how much of the last such share of the run has gone by at step t, 0 to 1."""
-    length = max(1, round(share * total_steps))
-    return float(np.interp(t, [total_steps - length, total_steps], [0, 1]))
-
-
-def _after_rise(t: int, total_steps: int, warmup: float) -> float:
-    """Return how much of the run after the warmup has gone by at step t, 0 to 1."""
-    steps = round(warmup * total_steps)
-    return float(np.interp(t, [steps, max(steps + 1, total_steps)], [0, 1]))
-
-
-def _inverse_sqrt(t: int, rise: int) -> float:
-    return (t + 1) / rise if t < rise else math.sqrt(rise) / math.sqrt(t + 1)
-
-
-WARMUP = Param("warmup", 0.1, 0.0, 0.5, help="share of the run that rises", must_be="share")
-COOLDOWN = Param("cooldown", 0.2, 0.0, 0.5, help="share of the run that falls", must_be="share")
+WARMUP = Param("warmup", 0.1, 0.0, 0.5, help="rising_share.help", must_be="share")
+COOLDOWN = Param("cooldown", 0.2, 0.0, 0.5, help="falling_share.help", must_be="share")
 _PHASES = r"\eta_t = \eta_0 \min\left(\frac{t + 1}{W + 1},\ %s\right)"
 
 ROWS = (
     row(
         lr_scheduler.LinearLR,
-        Param("start_factor", 1 / 3, 0.01, 1.0, help="share of the rate first", must_be="factor"),
-        Param("end_factor", 1.0, 0.0, 1.0, help="share of the rate at the end", must_be="share"),
-        Param("total_iters", 5, 1, 40, integer=True, help="epochs from the one to the other"),
+        Param("start_factor", 1 / 3, 0.01, 1.0, help="first_share.help", must_be="factor"),
+        Param("end_factor", 1.0, 0.0, 1.0, help="last_share.help", must_be="share"),
+        Param("total_iters", 5, 1, 40, integer=True, help="from_to.help"),
         formula=r"\eta_t = \eta_0 \left(a + (b - a)\,\frac{\min(t, n)}{n}\right)",
-        form=lambda t, *, base_lr, total_steps, start_factor, end_factor, total_iters: (
-            base_lr * np.interp(t, [0, total_iters], [start_factor, end_factor])
-        ),
-        when="A phase for SequentialLR: a warmup, or with its factors swapped a straight decay.",
         family="warmup",
+        style=(ORANGE, DOTS),
     ),
     row(
         warmup_cosine,
         WARMUP,
-        Param("floor", 0.0, 0.0, 0.5, help="share of the peak at the end", must_be="share"),
+        Param("floor", 0.0, 0.0, 0.5, must_be="share"),
         name="WarmupCosine",
         formula=(
             r"\eta_t = \eta_0\,\frac{t + 1}{W + 1}\ (t \le W),\quad"
             r"\eta_0 \left(f + \frac{1 - f}{2}\left(1 + \cos\frac{\pi (t - W)}{T - W}\right)\right)"
         ),
-        form=lambda t, *, base_lr, total_steps, warmup, floor: (
-            base_lr
-            * _rise(t, total_steps, warmup)
-            * (1 - (1 - floor) * math.sin(math.pi / 2 * _after_rise(t, total_steps, warmup)) ** 2)
-        ),
-        when="The common choice for Transformers and vision models of known run length.",
         family="warmup",
+        style=(ORANGE, SOLID),
         source="https://arxiv.org/abs/1706.02677",
         step_every="batch",
     ),
@@ -153,11 +123,8 @@ ROWS = (
         WARMUP,
         name="WarmupLinear",
         formula=_PHASES % r"\frac{T - t}{T - W}",
-        form=lambda t, *, base_lr, total_steps, warmup: (
-            base_lr * _rise(t, total_steps, warmup) * (1 - _after_rise(t, total_steps, warmup))
-        ),
-        when="When the run's length is known: simple to state, and it ends at zero.",
         family="warmup",
+        style=(ORANGE, LONG),
         source="https://arxiv.org/abs/2502.15938",
         step_every="batch",
     ),
@@ -166,11 +133,8 @@ ROWS = (
         WARMUP,
         name="InverseSqrt",
         formula=r"\eta_t = \eta_0 \min\left(\frac{t + 1}{W},\ \sqrt{\frac{W}{t + 1}}\right)",
-        form=lambda t, *, base_lr, total_steps, warmup: (
-            base_lr * _inverse_sqrt(t, max(1, round(warmup * total_steps)))
-        ),
-        when="The first Transformer's (Noam): after the warmup its decay needs no known end.",
         family="warmup",
+        style=(ORANGE, SHORT),
         source="https://arxiv.org/abs/1706.03762",
         step_every="batch",
     ),
@@ -180,11 +144,8 @@ ROWS = (
         COOLDOWN,
         name="WSD",
         formula=_PHASES % r"1,\ \frac{T - t}{C}",
-        form=lambda t, *, base_lr, total_steps, warmup, cooldown: (
-            base_lr * min(_rise(t, total_steps, warmup), 1 - _spent(t, total_steps, cooldown))
-        ),
-        when="When a run may be lengthened: go on from the plateau, cool down whenever you like.",
         family="warmup",
+        style=(ORANGE, DASH_DOT),
         source="https://arxiv.org/abs/2404.06395",
         step_every="batch",
         refuse=_longer_than_the_run,
@@ -195,12 +156,8 @@ ROWS = (
         COOLDOWN,
         name="WSD-sqrt",
         formula=_PHASES % r"1 - \sqrt{\max\left(0, 1 - \frac{T - t}{C}\right)}",
-        form=lambda t, *, base_lr, total_steps, warmup, cooldown: (
-            base_lr
-            * min(_rise(t, total_steps, warmup), 1 - math.sqrt(_spent(t, total_steps, cooldown)))
-        ),
-        when="As WSD, with the cooldown that falls steeply first and then creeps to zero.",
         family="warmup",
+        style=(ORANGE, DASH_DOTS),
         source="https://arxiv.org/abs/2405.18392",
         step_every="batch",
         refuse=_longer_than_the_run,

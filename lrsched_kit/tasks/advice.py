@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ..words.errors import nearest
+from ..words.errors import unknown
 from .data import Dataset, load_digits, toy_regression
 from .optimizers import get_rule
 
@@ -47,24 +47,9 @@ ADVICE: Mapping[str, Advice] = MappingProxyType(
 
 
 def get_advice(model: str) -> Advice:
-    """Return where to start with the model of that name.
-
-    Raises:
-        ValueError: for an unknown name, with the nearest one and the list.
-
-    >>> get_advice("SimpleNet").make_data().name
-    'toy'
-    >>> get_advice("GPT")
-    Traceback (most recent call last):
-    ...
-    ValueError: model must be a known name, got 'GPT'; known are MLP, CNN, LSTM, Transformer, \
-SimpleNet.
-    """
+    """Return where to start with the model of that name, or refuse it with the nearest one."""
     if model not in ADVICE:
-        raise ValueError(
-            f"model must be a known name{nearest(str(model), ADVICE)}, got {model!r}; "
-            f"known are {', '.join(ADVICE)}."
-        )
+        raise unknown("model", "a known name", model, ADVICE)
     return ADVICE[model]
 
 

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..words.errors import nearest
+from ..words.errors import unknown
 
 _TRAIN_SIZE = 1400  # the remaining 397 digits are for validation
 
 Loss = Callable[[Any, Tensor], Tensor]
-# Losses of torch that want classes as int64.
-_TAKE_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
-_TAKE_CLASSES_TOO = (functional.cross_entropy, functional.nll_loss, functional.multi_margin_loss)
+# What wants classes as int64: no loss of one's own, or one of these of torch.
+_TAKE_CLASSES = (type(None), nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
+_FUNCTIONS_TOO = (functional.cross_entropy, functional.nll_loss, functional.multi_margin_loss)
 
 
 def accuracy(outputs: Tensor, y: Tensor) -> Tensor:
@@ -67,37 +67,37 @@ class Dataset:
     metrics: Mapping[str, Callable[[Any, Tensor], Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for part in ("train", "val"):
-            x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
-            for name, tensor in {f"x_{part}": x, f"y_{part}": y}.items():
-                if not isinstance(tensor, Tensor) or tensor.ndim == 0:
-                    got = f"a {type(tensor).__name__}" if not isinstance(tensor, Tensor) else tensor
-                    raise ValueError(f"{name} must be a tensor with a row per example, got {got}.")
-            if len(x) != len(y) or len(x) == 0:
-                raise ValueError(
-                    f"x_{part} and y_{part} must hold the same number of rows, at least one, "
-                    f"got shapes {tuple(x.shape)} and {tuple(y.shape)}."
-                )
+        self._check_rows("train")
+        self._check_rows("val")
         if self.y_train.is_floating_point() != self.y_val.is_floating_point():
             raise ValueError(
                 "y_train and y_val must both hold classes or both targets, "
                 f"got {self.y_train.dtype} and {self.y_val.dtype}."
             )
-        for name, what in {"loss": self.loss, **self.metrics}.items():
-            if not callable(what) and (what is not None or name != "loss"):
+        given = {} if self.loss is None else {"loss": self.loss}
+        for name, what in {**given, **self.metrics}.items():
+            if not callable(what):
                 raise ValueError(f"{name} must be a function of outputs and targets, got {what!r}.")
         if "loss" in self.metrics:
             raise ValueError('metrics must have names of their own, got "loss".')
         if self.is_classification:
-            # Copies of the same numbers: torch's losses want classes as int64.
-            if (
-                self.loss is None
-                or isinstance(self.loss, _TAKE_CLASSES)
-                or (self.loss in _TAKE_CLASSES_TOO)
-            ):
+            if isinstance(self.loss, _TAKE_CLASSES) or self.loss in _FUNCTIONS_TOO:
                 for name in ("y_train", "y_val"):
                     object.__setattr__(self, name, getattr(self, name).long())
             object.__setattr__(self, "metrics", {"accuracy": accuracy, **self.metrics})
+
+    def _check_rows(self, part: str) -> None:
+        names = f"x_{part}", f"y_{part}"
+        x, y = (getattr(self, name) for name in names)
+        for name, tensor in zip(names, (x, y), strict=True):
+            if not isinstance(tensor, Tensor) or tensor.ndim == 0:
+                got = tensor if isinstance(tensor, Tensor) else f"a {type(tensor).__name__}"
+                raise ValueError(f"{name} must be a tensor with a row per example, got {got}.")
+        if len(x) != len(y) or len(x) == 0:
+            raise ValueError(
+                f"{names[0]} and {names[1]} must hold the same number of rows, at least one, "
+                f"got shapes {tuple(x.shape)} and {tuple(y.shape)}."
+            )
 
     @property
     def is_classification(self) -> bool:
@@ -143,21 +143,14 @@ def check_metric(data: Dataset, metric: str, better: str | None = None) -> str:
     """
     known = ["loss", *data.metrics]
     if metric not in known:
-        raise ValueError(
-            f"metric must name what data {data.name!r} reports{nearest(str(metric), known)}, "
-            f"got {metric!r}; there are {', '.join(known)}."
-        )
-    if better not in (None, *BETTER):
-        raise ValueError(f"better must be 'lower' or 'higher', got {better!r}.")
+        raise unknown("metric", f"one that data {data.name!r} reports", metric, known)
     settled = {"loss": "lower", "accuracy": "higher"}.get(metric)
-    if settled and better not in (None, settled):
-        raise ValueError(f"better must be {settled!r} for metric {metric!r}, got {better!r}.")
-    if (found := settled or better) is None:
-        raise ValueError(
-            f"better must be 'lower' or 'higher' for metric {metric!r}, whose good values are not "
-            "known, got None."
-        )
-    return found
+    if better is None and settled is not None:
+        return settled
+    if better not in BETTER or settled not in (None, better):
+        allowed = repr(settled) if settled else "'lower' or 'higher'"
+        raise ValueError(f"better must be {allowed} for metric {metric!r}, got {better!r}.")
+    return better
 
 
 def told_metric(data: Dataset, mode: str, metric: str | None = None) -> str:

@@ -146,19 +146,8 @@ class Transformer(nn.Module):
 def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Average the values, weighted by how well each key fits the query.
 
-    The same as ``torch.nn.functional.scaled_dot_product_attention``, which torch cannot batch
-    over models.
-
-    Args:
-        query, key, value: shape ``(..., tokens, size)``.
-
-    Returns:
-        Shape ``(..., tokens, size)``.
-
-    >>> value = torch.tensor([[1.0], [3.0]])
-    >>> attention(torch.zeros(2, 1), torch.zeros(2, 1), value)
-    tensor([[2.],
-            [2.]])
+    All have shape ``(..., tokens, size)``. It is what
+    ``torch.nn.functional.scaled_dot_product_attention`` does, which torch cannot batch over models.
     """
     fit = query @ key.mT / math.sqrt(query.shape[-1])
     return fit.softmax(-1) @ value
@@ -202,7 +191,7 @@ def seeded(make_model: Callable[[], nn.Module], seed: int) -> nn.Module:
     return model
 
 
-def _initialize(module: nn.Module, seed: int, *rows: Any, **named: Any) -> None:
+def _initialize(module: Any, seed: int, *rows: Any, **named: Any) -> None:
     """Draw a lazy layer's weights once, from numbers of its own."""
     del module.initialize_parameters  # from here on it is the class's own again
     with borrowed(seed):

@@ -16,8 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
-from ..words.errors import check_number, nearest
-from .hidden import optimizer_hooks
+from ..words.errors import check_number, unknown
+from .torch_private import has_step_hooks
+
+Memory = list[Tensor]
+Momentum = float | Tensor
 
 
 @dataclass(frozen=True)
@@ -35,30 +38,20 @@ class Rule:
     """
 
     make: Callable[..., optim.Optimizer]
-    update: Callable[[Tensor, Tensor, Tensor, list[Tensor], int, float | Tensor], object]
+    update: Callable[[Tensor, Tensor, Tensor, Memory, int, Momentum], object]
     memory: int
     momentum: float
     code: str
 
 
 def _sgd(
-    weights: Tensor,
-    grads: Tensor,
-    lr: Tensor,
-    memory: list[Tensor],
-    step: int,
-    momentum: float | Tensor,
+    weights: Tensor, grads: Tensor, lr: Tensor, memory: Memory, step: int, momentum: Momentum
 ) -> None:
     weights.addcmul_(grads, lr, value=-1)
 
 
 def _momentum(
-    weights: Tensor,
-    grads: Tensor,
-    lr: Tensor,
-    memory: list[Tensor],
-    step: int,
-    momentum: float | Tensor,
+    weights: Tensor, grads: Tensor, lr: Tensor, memory: Memory, step: int, momentum: Momentum
 ) -> None:
     (velocity,) = memory
     if isinstance(momentum, Tensor):
@@ -69,12 +62,7 @@ def _momentum(
 
 
 def _adam(
-    weights: Tensor,
-    grads: Tensor,
-    lr: Tensor,
-    memory: list[Tensor],
-    step: int,
-    momentum: float | Tensor,
+    weights: Tensor, grads: Tensor, lr: Tensor, memory: Memory, step: int, momentum: Momentum
 ) -> None:
     mean, square = memory
     mean.lerp_(grads, 1 - momentum)
@@ -89,12 +77,7 @@ def _adam(
 
 
 def _adamw(
-    weights: Tensor,
-    grads: Tensor,
-    lr: Tensor,
-    memory: list[Tensor],
-    step: int,
-    momentum: float | Tensor,
+    weights: Tensor, grads: Tensor, lr: Tensor, memory: Memory, step: int, momentum: Momentum
 ) -> None:
     weights.addcmul_(weights, lr, value=-0.01)
     _adam(weights, grads, lr, memory, step, momentum)
@@ -119,22 +102,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 
 
 def get_rule(name: str) -> Rule:
-    """Return the optimizer called ``name``.
-
-    Raises:
-        ValueError: for an unknown name, with the nearest one and the list.
-
-    >>> get_rule("adma")
-    Traceback (most recent call last):
-    ...
-    ValueError: optimizer must be a known name (did you mean 'adam'?), got 'adma'; \
-known are sgd, momentum, adam, adamw.
-    """
+    """Return the optimizer called ``name``, or refuse it with the nearest one."""
     if name not in RULES:
-        raise ValueError(
-            f"optimizer must be a known name{nearest(str(name), RULES)}, got {name!r}; "
-            f"known are {', '.join(RULES)}."
-        )
+        raise unknown("optimizer", "a known name", name, RULES)
     return RULES[name]
 
 
@@ -236,12 +206,11 @@ def rule_of(optimizer: optim.Optimizer) -> str | None:
     >>> rule_of(optim.Adam([weight], lr=3.0)), rule_of(optim.Adam([weight], eps=1e-6))
     ('adam', None)
     """
-    if any(map(len, optimizer_hooks(optimizer))):
+    if has_step_hooks(optimizer):
         return None
+    groups = [_settings(group) for group in optimizer.param_groups]
     for name, (kind, settings) in _twins().items():
-        if type(optimizer) is kind and all(
-            _settings(g) == settings for g in optimizer.param_groups
-        ):
+        if type(optimizer) is kind and all(group == settings for group in groups):
             return name
     return None
 
@@ -249,10 +218,8 @@ def rule_of(optimizer: optim.Optimizer) -> str | None:
 @cache
 def _twins() -> dict[str, tuple[type[optim.Optimizer], dict[str, Any]]]:
     """Return class and settings of each rule's optimizer."""
-    made = {
-        name: rule.make([torch.zeros(1, requires_grad=True)], lr=1.0)
-        for name, rule in RULES.items()
-    }
+    weights = [torch.zeros(1, requires_grad=True)]
+    made = {name: rule.make(weights, lr=1.0) for name, rule in RULES.items()}
     return {name: (type(twin), _settings(twin.param_groups[0])) for name, twin in made.items()}
 
 
@@ -261,10 +228,6 @@ def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def momentum_of(optimizer: optim.Optimizer) -> float:
-    """Return the momentum that the next step will use: with Adam, its first beta.
-
-    >>> momentum_of(make_optimizer("adam", torch.nn.Linear(2, 1).parameters(), lr=0.1))
-    0.9
-    """
+    """Return the momentum that the next step will use: with Adam, its first beta."""
     group = optimizer.param_groups[0]
     return group["betas"][0] if "betas" in group else group.get("momentum", 0.0)

@@ -68,11 +68,8 @@ class OwnRandomness(TorchFunctionMode):
     """Let the functions of torch that draw numbers draw them from a generator of this run's own.
 
     They give the numbers that torch gives after ``torch.manual_seed(seed)``.
-
-    Args:
-        seed: of the generator.
-        drawing: the functions of torch that draw: see `trial.Trial`.
-        others: whether Python's or numpy's random numbers are drawn as well.
+    ``drawing`` are the functions of torch that draw; with ``others``, Python's or numpy's random
+    numbers are drawn as well.
 
     >>> own = OwnRandomness(0, frozenset({functional.dropout}), others=False)
     >>> with own:

@@ -21,7 +21,6 @@ from torch import nn, optim
 from ..schedules.catalogue import SCHEDULES, get_schedule
 from ..schedules.spec import dummy_optimizer
 from ..tasks.data import Dataset, told_metric
-from ..tasks.hidden import copy_hooks, hooked, multiplications, parts_of
 from ..tasks.models import seeded
 from ..tasks.optimizers import (
     Maker,
@@ -32,6 +31,7 @@ from ..tasks.optimizers import (
     make_optimizer,
 )
 from ..tasks.randomness import borrowed
+from ..tasks.torch_private import copy_hooks, hooked, multiplications, parts_of
 from ..words.errors import check_number
 from .batched import Stack, stack_for
 from .loop import History, Training, check_parts, check_step_every, one_thread

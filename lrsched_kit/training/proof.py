@@ -23,8 +23,8 @@ from torch import Tensor, nn, optim
 from torch.autograd.function import BackwardCFunction
 
 from ..tasks.data import Dataset
-from ..tasks.hidden import FALLBACK_WARNING, hooked
 from ..tasks.optimizers import RULES, rates_of, rule_of
+from ..tasks.torch_private import FALLBACK_WARNING, hooked
 from .batched import Stack, nodes_of
 from .loop import evaluating
 from .trial import Trial, first_line, record

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..tasks.data import Dataset
-from ..tasks.hidden import Draws
 from ..tasks.randomness import OwnRandomness, borrowed
+from ..tasks.torch_private import Draws
 
 _NOBODYS = 0x5EED5EED5EED  # a seed that nobody takes
 _TRIES = 4  # how often a model is run again to see whether it was the one that drew

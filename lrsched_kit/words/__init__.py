@@ -48,6 +48,15 @@ def say(key: str, /, **values: object) -> str:
     return text.format(**values) if values else text
 
 
+def wording(text: str) -> str:
+    """Return the sentence under the key ``text``; or ``text``, where that is a reader's own.
+
+    >>> wording("rate"), wording("my own label")
+    ('learning rate', 'my own label')
+    """
+    return _table.get(text, text)
+
+
 class Worded:
     """A text of a dataclass, looked up whenever it is read, so that it follows the language.
 
@@ -62,6 +71,10 @@ class Worded:
     >>> Row("rate", "run").label, Row("rate", "my own words").label
     ('Run', 'my own words')
     """
+
+    def __new__(cls) -> Any:
+        """Stand where a text is expected, for type checkers too."""
+        return super().__new__(cls)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._field = name

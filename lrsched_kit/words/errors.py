@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Integral, Real
+from numbers import Real
 
 _CONSTRAINTS: Mapping[str, tuple[str, Callable[[float], bool]]] = {
     "positive": ("a positive {kind}", lambda value: value > 0),
@@ -30,20 +30,29 @@ def check_number(
     ...
     ValueError: step_size must be a positive integer, got 0.
     """
-    is_number = isinstance(value, Real) and not isinstance(value, bool) and _is_finite(value)
-    is_whole = isinstance(value, Integral) or (is_number and float(value).is_integer())
     phrase, holds = _CONSTRAINTS[must_be]
-    if not is_number or (integer and not is_whole) or not holds(value):
-        phrase = phrase.format(kind="integer" if integer else "number")
-        raise ValueError(f"{name} must be {phrase}, got {value!r}.")
-    return int(value) if integer else float(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:  # an integer too large for a float
+            number = math.inf
+        if math.isfinite(number) and holds(number) and not (integer and number % 1):
+            return int(value) if integer else number  # type: ignore[call-overload]
+    phrase = phrase.format(kind="integer" if integer else "number")
+    raise ValueError(f"{name} must be {phrase}, got {value!r}.")
 
 
-def _is_finite(value: Real) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer too large for a float
-        return False
+def unknown(argument: str, kind: str, got: object, known: Iterable[str]) -> ValueError:
+    """Return the refusal of a name: what was wanted, the nearest that there is, and all.
+
+    >>> raise unknown("name", "a known model", "mpl", ["MLP", "CNN"])
+    Traceback (most recent call last):
+    ...
+    ValueError: name must be a known model (did you mean 'MLP'?), got 'mpl'; known are MLP, CNN.
+    """
+    names = list(known)
+    wanted = f"{kind}{nearest(str(got), names)}"
+    return ValueError(f"{argument} must be {wanted}, got {got!r}; known are {', '.join(names)}.")
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

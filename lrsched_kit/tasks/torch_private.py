@@ -1,12 +1,11 @@
-"""Names of torch that are not public, and what happens where one is gone.
+"""All names of torch that are not public, and what happens where one is gone.
 
-Nothing else in the kit uses such names. They only ever decide *how* a model is trained, together
-with others or by itself: what comes of it is proved by a step either way (see `proof`).
+They only ever decide *how* a model is trained, together with others or by itself: what comes of
+it is proved by a step either way (see `proof`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -19,18 +18,17 @@ try:
 except ImportError:
     TorchDispatchMode = object  # type: ignore[assignment,misc]
 
-_MODULE_HOOKS = (
-    "_forward_hooks",
-    "_forward_pre_hooks",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-)
-_TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
-_OPTIMIZER_HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+_MODULE_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_GRAD_HOOKS, _AFTER_GRAD_HOOKS = "_backward_hooks", "_post_accumulate_grad_hooks"
+_STEP_HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 
 # How torch's warning begins that an operation has no batching rule. If it begins otherwise,
 # torch warns, and runs the copies of that operation one after the other: right, and slower.
 FALLBACK_WARNING = "There is a performance drop"
+
+
+def _any_hook(owner: object, *names: str) -> bool:
+    return any(getattr(owner, name, None) for name in names)
 
 
 def hooked(model: nn.Module) -> str:
@@ -44,12 +42,10 @@ def hooked(model: nn.Module) -> str:
     'weight'
     """
     for name, module in model.named_modules():
-        if any(getattr(module, hooks, None) for hooks in _MODULE_HOOKS):
+        if _any_hook(module, *_MODULE_HOOKS):
             return name or type(module).__name__
-    for name, parameter in model.named_parameters():
-        if any(getattr(parameter, hooks, None) for hooks in _TENSOR_HOOKS):
-            return name
-    return ""
+    tensors = model.named_parameters()
+    return next((n for n, p in tensors if _any_hook(p, _GRAD_HOOKS, _AFTER_GRAD_HOOKS)), "")
 
 
 def copy_hooks(model: nn.Module, twin: nn.Module) -> None:
@@ -58,15 +54,15 @@ def copy_hooks(model: nn.Module, twin: nn.Module) -> None:
     If the names are gone, copies have no such hooks.
     """
     for source, target in zip(model.parameters(), twin.parameters(), strict=True):
-        for hook in (getattr(source, _TENSOR_HOOKS[0], None) or {}).values():
+        for hook in (getattr(source, _GRAD_HOOKS, None) or {}).values():
             target.register_hook(hook)
-        for hook in (getattr(source, _TENSOR_HOOKS[1], None) or {}).values():
+        for hook in (getattr(source, _AFTER_GRAD_HOOKS, None) or {}).values():
             target.register_post_accumulate_grad_hook(hook)
 
 
-def optimizer_hooks(optimizer: optim.Optimizer) -> list[Mapping[int, Any]]:
-    """Return the hooks around an optimizer's step; if the names are gone, none."""
-    return [getattr(optimizer, hooks, {}) for hooks in _OPTIMIZER_HOOKS]
+def has_step_hooks(optimizer: optim.Optimizer) -> bool:
+    """Whether anything is called around an optimizer's step; if the names are gone, no."""
+    return _any_hook(optimizer, *_STEP_HOOKS)
 
 
 def parts_of(scheduler: LRScheduler) -> list[LRScheduler]:
@@ -92,33 +88,14 @@ def steps_left(scheduler: LRScheduler) -> float:
     if milestones is None:  # ChainedScheduler: all of them step each time
         return min(map(steps_left, inner), default=float("inf"))
     done = scheduler.last_epoch
-    starts = [0, *milestones]
-    for start, end, part in zip(starts, [*milestones, float("inf")], inner, strict=False):
+    for start, end, part in zip([0, *milestones], [*milestones, float("inf")], inner, strict=False):
         if end > done:
-            left = steps_left(part) if start <= done else _whole(part)
-            last = max(start, done) + left
-            if last + 1 < end:
+            left = steps_left(part)
+            if start > done and isinstance(part, OneCycleLR):
+                left = part.total_steps  # SequentialLR puts it at its start
+            if (last := max(start, done) + left) + 1 < end:
                 return last - done
     return float("inf")
-
-
-def _whole(scheduler: LRScheduler) -> float:
-    """Return how many steps a scheduler takes from its start; SequentialLR puts it there."""
-    if isinstance(scheduler, OneCycleLR):
-        return scheduler.total_steps
-    return steps_left(scheduler)
-
-
-class _Count(TorchDispatchMode):
-    flops = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(getattr(func, "overloadpacket", None))
-        self.flops += formula(*args, **(kwargs or {}), out_val=out) if formula else 0
-        return out
 
 
 class Draws(TorchDispatchMode):
@@ -153,6 +130,18 @@ class Draws(TorchDispatchMode):
     ) -> Any:
         self.any = self.any or torch.Tag.nondeterministic_seeded in func.tags
         return func(*args, **(kwargs or {}))
+
+
+class _Count(TorchDispatchMode):
+    flops = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(getattr(func, "overloadpacket", None))
+        self.flops += formula(*args, **(kwargs or {}), out_val=out) if formula else 0
+        return out
 
 
 def multiplications(model: nn.Module, x: Tensor) -> int:
