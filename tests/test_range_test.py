@@ -169,6 +169,14 @@ def test_an_earlier_scheduler_does_not_outvote_the_rate():
     assert test.rates[[0, -1]] == pytest.approx([1e-3, 1e-2])
 
 
+def test_records_have_a_row_per_batch(test):
+    rows = test.records()
+    assert len(rows) == test.made
+    assert [row["step"] for row in rows] == list(range(test.made))
+    assert [row["rate"] for row in rows] == test.rates[: test.made].tolist()
+    assert [row["smoothed"] for row in rows] == test.smoothed[: test.made].tolist()
+
+
 # ---- smoothing and the cut
 
 

@@ -108,6 +108,18 @@ def test_the_nearest_cell_is_nearest_by_ratio_and_both_parameters_are_wanted():
         result.nearest({"base_lr": 0.04})
 
 
+def test_records_have_a_row_per_run_with_its_cell_and_its_end():
+    result = sweep("StepLR", {"base_lr": [0.1, 1e300], "gamma": [0.5]}, seeds=2, **QUICK)
+    rows = result.records()
+    assert [(row["base_lr"], row["seed"]) for row in rows] == [
+        (0.1, 0), (0.1, 1), (1e300, 0), (1e300, 1)
+    ]  # fmt: skip
+    assert [row["diverged"] for row in rows] == [False, False, True, True]
+    assert [row["loss"] for row in rows[:2]] == result.losses[0, 0].tolist()
+    assert (rows[0]["schedule"], rows[0]["gamma"], rows[0]["step_size"]) == ("StepLR", 0.5, 5)
+    assert len(replace(result, histories={}).records()) == 0
+
+
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
@@ -212,11 +224,11 @@ def test_long_work_shows_a_bar_and_takes_it_away(monkeypatch, capsys):
 # On other processes
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)  # it loads while the first tests run
 def processes():
-    """A server that loads torch and the kit once: processes forked from it have them at once."""
+    """A server that loads the kit once, and what torch loads late: its forks have all of it."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["lrsched_kit", "distributed"])
+    context.set_forkserver_preload(["lrsched_kit", "torch._dynamo", "distributed"])
     forkserver.ensure_running()
     return context
 

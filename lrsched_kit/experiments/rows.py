@@ -32,12 +32,13 @@ def run_rows(
     facts_of: Callable[[Key], Mapping[str, Any]],
 ) -> list[Row]:
     """Return a row per run: what is known of its key, of the run itself, and how it ended."""
-    rows = [
-        {**facts_of(key), **_described(run), **_ended(history)}
-        for key, seeds in histories.items()
-        for run, history in zip(runs.get(key) or [None] * len(seeds), seeds, strict=True)
-    ]
-    return [{name: _plain(value) for name, value in row.items()} for row in rows]
+    rows = []
+    for key, seeds in histories.items():
+        known: Sequence[Run | None] = runs.get(key) or [None] * len(seeds)
+        for run, history in zip(known, seeds, strict=True):
+            row = {**facts_of(key), **_described(run), **_ended(history)}
+            rows.append({name: _plain(value) for name, value in row.items()})
+    return rows
 
 
 def _described(run: Run | None) -> dict[str, Any]:
