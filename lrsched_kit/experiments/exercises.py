@@ -34,21 +34,17 @@ def check(got: object, wanted: ArrayLike, *, within: float = 1e-6, hint: str = "
         print(say("exercise_open"))
         return
     theirs, ours = np.asarray(wanted, dtype=float), _numbers(got)
+    limit = within * max(float(np.abs(theirs).max(initial=0)), math.ulp(1.0))
     if ours is None:
         key = "exercise_no_numbers" if theirs.ndim else "exercise_no_number"
         answer = say(key, got=_shown(got))
-    elif ours.size != theirs.size or not _near(ours.ravel(), theirs.ravel(), within):
+    elif ours.size != theirs.size or not np.allclose(ours.ravel(), theirs.ravel(), 0, limit):
         answer = say("exercise_wrong", got=_short(ours), wanted=_short(theirs))
     elif ours.squeeze().shape != theirs.squeeze().shape:
         answer = say("exercise_shape", got=ours.shape, wanted=theirs.shape)
     else:
         answer, hint = say("exercise_solved", got=_short(ours)), ""
     print(f"{answer} {hint}".rstrip())
-
-
-def _near(ours: np.ndarray, theirs: np.ndarray, within: float) -> bool:
-    limit = within * max(float(np.abs(theirs).max(initial=0)), math.ulp(1.0))
-    return bool(np.all(np.abs(ours - theirs) <= limit))
 
 
 def _numbers(got: object) -> np.ndarray | None:
