@@ -169,8 +169,8 @@ def test_records_have_a_row_per_run_of_plain_numbers_and_strings():
         "base_lr": 0.05,
         "milestones": "(1, 2)",
         "gamma": 0.1,
-        "loss": result.final_losses[label][0],
-        "accuracy": result.finals_of("accuracy")[label][0],
+        "val_loss": result.final_losses[label][0],
+        "val_accuracy": result.finals_of("accuracy")[label][0],
         "diverged": False,
     }
     assert [row["seed"] for row in rows] == [3, 4, 3, 4]
@@ -186,7 +186,7 @@ def test_a_rate_that_a_function_of_ones_own_has_set_is_not_in_the_records():
 
 def test_of_histories_from_elsewhere_the_records_know_label_and_end(result):
     made = Comparison({"Constant": result.histories["Constant"]})
-    assert list(made.records()[0]) == ["label", "loss", "accuracy", "diverged"]
+    assert list(made.records()[0]) == ["label", "val_loss", "val_accuracy", "diverged"]
 
 
 def test_the_verdict_on_a_single_seed_speaks_of_one():

@@ -173,7 +173,7 @@ def test_records_have_a_row_per_batch(test):
     rows = test.records()
     assert len(rows) == test.made
     assert [row["step"] for row in rows] == list(range(test.made))
-    assert [row["rate"] for row in rows] == test.rates[: test.made].tolist()
+    assert [row["lr"] for row in rows] == test.rates[: test.made].tolist()
     assert [row["smoothed"] for row in rows] == test.smoothed[: test.made].tolist()
 
 

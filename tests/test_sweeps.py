@@ -115,7 +115,7 @@ def test_records_have_a_row_per_run_with_its_cell_and_its_end():
         (0.1, 0), (0.1, 1), (1e300, 0), (1e300, 1)
     ]  # fmt: skip
     assert [row["diverged"] for row in rows] == [False, False, True, True]
-    assert [row["loss"] for row in rows[:2]] == result.losses[0, 0].tolist()
+    assert [row["val_loss"] for row in rows[:2]] == result.losses[0, 0].tolist()
     assert (rows[0]["schedule"], rows[0]["gamma"], rows[0]["step_size"]) == ("StepLR", 0.5, 5)
     assert len(replace(result, histories={}).records()) == 0
 

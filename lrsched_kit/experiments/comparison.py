@@ -149,9 +149,9 @@ class Comparison:
     def records(self) -> list[Row]:
         """Return one row per run, for ``pandas.DataFrame(result.records())``.
 
-        A row holds label, schedule, seed, base_lr and params, then the validation loss and each
-        metric after the last epoch (NaN where the run diverged), and whether it diverged. Of
-        histories that were not trained by `compare` only the label and the outcome are known.
+        A row holds label, schedule, seed, base_lr and params; then, after the last epoch,
+        "val_loss" and each metric, such as "val_accuracy" (NaN where the run diverged), and
+        "diverged". Of histories from elsewhere only the label and the outcome are known.
 
         >>> result = compare(["StepLR, gamma=0.5"], seeds=1, epochs=1)
         >>> list(result.records()[1])[:6]

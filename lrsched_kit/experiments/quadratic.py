@@ -53,11 +53,11 @@ class Expected:
         {'schedule': 0, 'step': 1, 'loss': 0.625, 'bias': 0.5, 'noise': 0.125}
         """
         steps = self.loss.shape[-1]
-        parts = {"loss": self.loss, "bias": self.bias, "noise": self.noise}
-        lists = {name: values.ravel().tolist() for name, values in parts.items()}
+        names = ("schedule", "step", "loss", "bias", "noise")
+        rows = zip(self.loss.flat, self.bias.flat, self.noise.flat, strict=True)
         return [
-            {"schedule": i // steps, "step": i % steps, **{k: v[i] for k, v in lists.items()}}
-            for i in range(self.loss.size)
+            dict(zip(names, (i // steps, i % steps, *map(float, row)), strict=True))
+            for i, row in enumerate(rows)
         ]
 
 

@@ -107,15 +107,15 @@ class RangeTest:
     def records(self) -> list[Row]:
         """Return one row per batch, for ``pandas.DataFrame(test.records())``.
 
-        A row holds step, rate, loss and smoothed loss; the attributes say what they are.
+        A row holds "step", from 0; "lr", the rate; "loss" and "smoothed", as in the attributes.
 
         >>> rates, loss = np.array([0.1, 0.2]), np.array([2.0, 1.5])
         >>> RangeTest(rates, loss, loss).records()[1]
-        {'step': 1, 'rate': 0.2, 'loss': 1.5, 'smoothed': 1.5}
+        {'step': 1, 'lr': 0.2, 'loss': 1.5, 'smoothed': 1.5}
         """
-        rates, loss, smoothed = (x.tolist() for x in (self.rates, self.loss, self.smoothed))
+        columns = {"lr": self.rates, "loss": self.loss, "smoothed": self.smoothed}
         return [
-            {"step": i, "rate": rates[i], "loss": loss[i], "smoothed": smoothed[i]}
+            {"step": i, **{name: float(values[i]) for name, values in columns.items()}}
             for i in range(self.made)
         ]
 

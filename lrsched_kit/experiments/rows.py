@@ -50,7 +50,7 @@ def _described(run: Run | None) -> dict[str, Any]:
 
 
 def _ended(history: History) -> dict[str, Any]:
-    finals = {name: history.of(name)[-1] for name in ("loss", *history.metrics)}
+    finals = {f"val_{name}": history.of(name)[-1] for name in ("loss", *history.metrics)}
     return {**finals, "diverged": history.diverged_at is not None}
 
 

@@ -139,9 +139,9 @@ class Sweep:
     def records(self) -> list[Row]:
         """Return one row per run, for ``pandas.DataFrame(result.records())``.
 
-        A row holds schedule, the two parameters of its cell, seed, base_lr and the other params,
-        then the validation loss and each metric after the last epoch (NaN where the run diverged),
-        and whether it diverged. Cells that are missing have no rows.
+        A row holds schedule, the two parameters of its cell, seed, base_lr and the other params;
+        then, after the last epoch, "val_loss" and each metric, such as "val_accuracy" (NaN where
+        the run diverged), and "diverged". Cells that are missing have no rows.
 
         >>> grid = {"gamma": [0.1, 0.5], "step_size": [1]}
         >>> [row["gamma"] for row in sweep("StepLR", grid, seeds=2, epochs=1).records()]
