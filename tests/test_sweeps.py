@@ -235,7 +235,7 @@ def processes():
 
 @pytest.fixture(scope="module")
 def cluster(processes):
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with (
         dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
         LocalCluster(processes=True, **options) as workers,
