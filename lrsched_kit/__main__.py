@@ -1,4 +1,4 @@
-"""The kit without a notebook: ``python -m lrsched_kit compare`` and ``... check``."""
+"""The kit without a notebook: ``python -m lrsched_kit compare`` and ``... doctor``."""
 
 from __future__ import annotations
 
@@ -7,57 +7,32 @@ import importlib.metadata
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
+from .experiments.comparison import Comparison, compare
 from .plotting.figure import new_axes
 from .plotting.histories import plot_histories
 from .plotting.style import dress
-from .schedules.catalogue import SCHEDULES, get_schedule
-from .tasks.data import load_digits, toy_regression
-from .tasks.models import MLP, SimpleNet, seeded
-from .training.loop import History, train
+from .schedules.catalogue import BASICS, SCHEDULES
+from .tasks.data import Dataset, load_digits, toy_regression
+from .tasks.models import MLP, SimpleNet
+from .training.loop import History
+from .words import say
 from .words.errors import check_number
 
-TUTORIAL = ("StepLR", "ExponentialLR", "CosineAnnealingLR")
-# What the tutorial trains with, by schedule; T_max is the length of the run.
-TUTORIAL_PARAMS = {
-    "StepLR": {"step_size": 5, "gamma": 0.1},
-    "ExponentialLR": {"gamma": 0.95},
-    "ReduceLROnPlateau": {"factor": 0.1, "patience": 3},
-}
+# The basics as the tutorial trains them; T_max is the length of the run.
+TUTORIAL: dict[str, dict[str, float]] = {name: {} for name in BASICS}
+TUTORIAL["ExponentialLR"] = {"gamma": 0.95}
+TASKS: dict[str, tuple[Callable[..., Dataset], Callable[[], nn.Module]]]
 TASKS = {"toy": (toy_regression, SimpleNet), "digits": (load_digits, MLP)}
 BATCH_SIZE = 32
 
 
-def compare(
-    schedules: Sequence[str], *, epochs: int, lr: float, seed: int, task: str
-) -> dict[str, History]:
-    """Train each schedule from the same initial weights with plain SGD.
-
-    Raises:
-        ValueError: naming argument, constraint and value.
-    """
-    lr = check_number("lr", lr)
-    epochs = int(check_number("epochs", epochs, integer=True))
-    rows = [get_schedule(name) for name in schedules]
-    make_data, make_model = TASKS[task]
-    data = make_data(seed=seed)
-    histories = {}
-    for row in rows:
-        model = seeded(make_model, seed)
-        optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-        params = row.complete(TUTORIAL_PARAMS.get(row.name, {}), horizon=epochs)
-        scheduler = row.build(optimizer, total_steps=epochs, **params)
-        histories[row.name] = train(
-            model, data, optimizer, scheduler, epochs=epochs, batch_size=BATCH_SIZE, seed=seed
-        )
-    return histories
-
-
-def report(name: str, history: History) -> list[str]:
+def report(label: str, history: History) -> list[str]:
     """Return one line per epoch: training loss, and the rate that was applied.
 
     >>> import numpy as np
@@ -66,60 +41,75 @@ def report(name: str, history: History) -> list[str]:
     ['[StepLR] Epoch 1, Loss: 0.5000, LR: 0.010000']
     """
     lines = [
-        f"[{name}] Epoch {epoch + 1}, Loss: {loss:.4f}, LR: {lr:.6f}"
-        for epoch, (loss, lr) in enumerate(zip(history.train_loss, history.epoch_lr, strict=True))
+        say("epoch_line", label=label, epoch=i + 1, loss=loss, lr=history.epoch_lr[i])
+        for i, loss in enumerate(history.train_loss)
     ]
-    if history.diverged_at is not None:
-        lines[history.diverged_at :] = [f"[{name}] diverged at epoch {history.diverged_at + 1}"]
+    if (lost := history.diverged_at) is not None:
+        lines[lost:] = [say("diverged_line", label=label, epoch=lost + 1)]
     return lines
 
 
-def draw(histories: dict[str, History], path: Path) -> None:
-    """Write the rates, 10 x 6 inches, and beside them the losses."""
-    rate_ax, loss_ax = plot_histories(histories, new_axes(2, size=(20, 6)))
-    dress(rate_ax, x="Epoch", y="Learning Rate", title="Learning Rate Schedules")
-    dress(loss_ax, x="Epoch", y="Loss", title="Loss: validation (thick), training (thin)")
-    rate_ax.figure.savefig(path)
+def draw(found: Comparison, path: Path) -> None:
+    """Write rates, losses and final losses side by side, each 10 x 6 inches."""
+    rate_ax, loss_ax, finals_ax = new_axes(3, size=(30, 6))
+    plot_histories(found.histories, (rate_ax, loss_ax))
+    found.plot(finals_ax)
+    dress(rate_ax, x=say("picture_epoch"), y=say("picture_rate"), title=say("picture_rates"))
+    dress(loss_ax, x=say("picture_epoch"), y=say("picture_loss"), title=say("picture_losses"))
+    rate_ax.figure.savefig(path)  # type: ignore[union-attr]  # it is no SubFigure
 
 
 def run_compare(args: argparse.Namespace) -> int:
-    """Print what the tutorial promises, and draw it."""
-    schedules = args.schedule or list(TUTORIAL)
+    """Print and draw what `compare` finds, and the first seed epoch by epoch."""
+    make_data, make_model = TASKS[args.data]
     try:
-        histories = compare(
-            schedules, epochs=args.epochs, lr=args.lr, seed=args.seed, task=args.data
+        found = compare(
+            getattr(args, "schedule", TUTORIAL),
+            seeds=args.seeds,
+            epochs=args.epochs,
+            base_lr=check_number("lr", args.lr),
+            data=make_data(seed=args.seed),
+            make_model=make_model,
+            optimizer="sgd",
+            batch_size=BATCH_SIZE,
+            first_seed=args.seed,
+            progress=sys.stderr.isatty(),
         )
-        for name, history in histories.items():
-            print(*report(name, history), sep="\n")
-        draw(histories, args.out)
+        for label, (first, *_) in found.histories.items():
+            print(*report(label, first), sep="\n")
+        print(found.table())
+        draw(found, args.out)
     except BrokenPipeError:
         raise
     except (ValueError, OSError) as error:
         print(f"lrsched_kit compare: {error}", file=sys.stderr)
         return 2
-    print(f"Rates and losses are drawn in {args.out}")
+    print(say("drawn_in", path=args.out))
     return 0
 
 
-def run_check(_: argparse.Namespace) -> int:
+def run_doctor(_: argparse.Namespace) -> int:
     """Print versions, threads, and whether a lab can run here."""
-    print(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
+    system = {"system": platform.system(), "machine": platform.machine()}
+    print(say("doctor_python", version=platform.python_version(), **system))
     missing = []
     for package in ("torch", "numpy", "matplotlib", "ipywidgets", "jupyterlab"):
         try:
-            print(f"{package} {importlib.metadata.version(package)}")
+            version = importlib.metadata.version(package)
+            print(say("doctor_package", package=package, version=version))
         except importlib.metadata.PackageNotFoundError:
             missing.append(package)
-            print(f"{package} is missing")
-    print(f"torch uses {torch.get_num_threads()} threads")
+            print(say("doctor_missing", package=package))
+    threads = torch.get_num_threads()
+    print(say("doctor_thread" if threads == 1 else "doctor_threads", threads=threads))
     try:
         _try_lab()
     except Exception as error:  # whatever it is, the reader wants to be told
-        print(f"labs: a lab cannot run here: {type(error).__name__}: {error}")
+        print(say("doctor_no_lab", error=f"{type(error).__name__}: {error}"))
         return 1
-    print("labs: a lab trained and drew a picture")
+    print(say("doctor_lab"))
     if missing:
-        print(f"To see labs, install {', '.join(missing)}.")
+        print(say("doctor_install", packages=", ".join(missing)))
     return 1 if missing else 0
 
 
@@ -137,28 +127,31 @@ def _try_lab() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m lrsched_kit", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lrsched_kit", description=say("command_line"))
     commands = parser.add_subparsers(required=True, metavar="command")
     comparing = commands.add_parser(
         "compare",
-        help="train schedules from the same initial weights; print and draw them",
+        help=say("compare_command"),
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    names, default = ", ".join(SCHEDULES), ", ".join(TUTORIAL)
     comparing.add_argument(
         "--schedule",
         action="append",
         metavar="NAME",
-        help=f"repeatable; one of {', '.join(SCHEDULES)} (default: {', '.join(TUTORIAL)})",
+        help=say("compare_schedule", names=names, default=default),
         default=argparse.SUPPRESS,
     )
-    comparing.add_argument("--epochs", type=int, default=20)
-    comparing.add_argument("--lr", type=float, default=0.01, help="the optimizer's initial rate")
-    comparing.add_argument("--seed", type=int, default=0)
-    comparing.add_argument("--data", choices=TASKS, default="toy")
-    comparing.add_argument("--out", type=Path, default=Path("schedules.png"))
-    comparing.set_defaults(run=run_compare, schedule=None)
-    checking = commands.add_parser("check", help="print versions, threads, and try a lab")
-    checking.set_defaults(run=run_check)
+    numbers = {"epochs": 20, "lr": 0.01, "seed": 0, "seeds": 5}
+    for name, number in numbers.items():
+        text = say(f"compare_{name}")
+        comparing.add_argument(f"--{name}", type=type(number), default=number, help=text)
+    comparing.add_argument("--data", choices=TASKS, default="toy", help=say("compare_data"))
+    out = Path("schedules.png")
+    comparing.add_argument("--out", type=Path, default=out, help=say("compare_out"))
+    comparing.set_defaults(run=run_compare)
+    doctor = commands.add_parser("doctor", help=say("doctor_command"))
+    doctor.set_defaults(run=run_doctor)
     args = parser.parse_args(argv)
     try:
         code = args.run(args)

@@ -157,6 +157,43 @@ def test_a_comparison_can_be_made_of_any_histories(result):
     assert short.verdict("x").startswith("x is lower than Constant on ")
 
 
+def test_records_have_a_row_per_run_of_plain_numbers_and_strings():
+    label = "MultiStepLR, milestones=(1, 2)"
+    result = compare([label], seeds=2, first_seed=3, epochs=2, base_lr=0.05)
+    rows = result.records()
+    assert {type(value) for row in rows for value in row.values()} <= {int, float, str, bool}
+    assert rows[2] == {
+        "label": label,
+        "schedule": "MultiStepLR",
+        "seed": 3,
+        "base_lr": 0.05,
+        "milestones": "(1, 2)",
+        "gamma": 0.1,
+        "val_loss": result.final_losses[label][0],
+        "val_accuracy": result.finals_of("accuracy")[label][0],
+        "diverged": False,
+    }
+    assert [row["seed"] for row in rows] == [3, 4, 3, 4]
+
+
+def test_a_rate_that_a_function_of_ones_own_has_set_is_not_in_the_records():
+    def mine(model):
+        return torch.optim.SGD(model.parameters(), lr=0.3)
+
+    (row,) = compare([], seeds=1, epochs=1, make_optimizer=mine).records()
+    assert "base_lr" not in row
+
+
+def test_of_histories_from_elsewhere_the_records_know_label_and_end(result):
+    made = Comparison({"Constant": result.histories["Constant"]})
+    assert list(made.records()[0]) == ["label", "val_loss", "val_accuracy", "diverged"]
+
+
+def test_the_verdict_on_a_single_seed_speaks_of_one():
+    one = compare(["StepLR, gamma=1.0"], seeds=1, epochs=1)
+    assert one.verdict("StepLR, gamma=1.0").endswith("lower than Constant on 0 of 1 seed")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -169,6 +169,14 @@ def test_an_earlier_scheduler_does_not_outvote_the_rate():
     assert test.rates[[0, -1]] == pytest.approx([1e-3, 1e-2])
 
 
+def test_records_have_a_row_per_batch(test):
+    rows = test.records()
+    assert len(rows) == test.made
+    assert [row["step"] for row in rows] == list(range(test.made))
+    assert [row["lr"] for row in rows] == test.rates[: test.made].tolist()
+    assert [row["smoothed"] for row in rows] == test.smoothed[: test.made].tolist()
+
+
 # ---- smoothing and the cut
 
 
@@ -274,8 +282,8 @@ def test_the_picks_of_a_real_test_lie_in_order_and_train(test):
         ({"steps": 9}, "steps must be at least 10, got 9."),
         ({"steps": 20.5}, "steps must be a positive integer, got 20.5."),
         ({"batch_size": 0}, "batch_size must be a positive integer, got 0."),
-        ({"smooth": 1}, "smooth must be below 1, got 1."),
-        ({"smooth": -0.1}, "smooth must be a non-negative number, got -0.1."),
+        ({"smooth": 1}, "smooth must be a non-negative number below 1, got 1."),
+        ({"smooth": -0.1}, "smooth must be a non-negative number below 1, got -0.1."),
         ({"stop_factor": 1}, "stop_factor must be above 1, got 1."),
         ({"seed": -1}, "seed must be a non-negative integer, got -1."),
     ],

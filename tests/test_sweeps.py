@@ -2,8 +2,9 @@ import os
 import signal
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 
+import dask
 import numpy as np
 import pytest
 import torch
@@ -105,6 +106,18 @@ def test_the_nearest_cell_is_nearest_by_ratio_and_both_parameters_are_wanted():
     assert result.nearest({"base_lr": 0.04, "gamma": 0.5}) == (1, 1)
     with pytest.raises(ValueError, match="setting must hold 'gamma'"):
         result.nearest({"base_lr": 0.04})
+
+
+def test_records_have_a_row_per_run_with_its_cell_and_its_end():
+    result = sweep("StepLR", {"base_lr": [0.1, 1e300], "gamma": [0.5]}, seeds=2, **QUICK)
+    rows = result.records()
+    assert [(row["base_lr"], row["seed"]) for row in rows] == [
+        (0.1, 0), (0.1, 1), (1e300, 0), (1e300, 1)
+    ]  # fmt: skip
+    assert [row["diverged"] for row in rows] == [False, False, True, True]
+    assert [row["val_loss"] for row in rows[:2]] == result.losses[0, 0].tolist()
+    assert (rows[0]["schedule"], rows[0]["gamma"], rows[0]["step_size"]) == ("StepLR", 0.5, 5)
+    assert len(replace(result, histories={}).records()) == 0
 
 
 @pytest.mark.parametrize(
@@ -211,13 +224,22 @@ def test_long_work_shows_a_bar_and_takes_it_away(monkeypatch, capsys):
 # On other processes
 
 
+@pytest.fixture(scope="module", autouse=True)  # it loads while the first tests run
+def processes():
+    """A server that loads the kit once, and what torch loads late: its forks have all of it."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["lrsched_kit", "torch._dynamo", "distributed"])
+    forkserver.ensure_running()
+    return context
+
+
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(processes):
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as c,
-        Client(c) as client,
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
+        LocalCluster(processes=True, **options) as workers,
+        Client(workers) as client,
     ):
         yield client
 
@@ -240,9 +262,9 @@ def test_a_comparison_runs_on_a_cluster_too(cluster):
 
 
 @pytest.mark.usefixtures("small_slices")
-def test_when_a_worker_process_dies_the_finished_seeds_are_kept():
+def test_when_a_worker_process_dies_the_finished_seeds_are_kept(processes):
     with (
-        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor,
+        ProcessPoolExecutor(1, mp_context=processes) as executor,
         pytest.warns(UserWarning, match="BrokenProcessPool: .*: 6 of 10 runs finished"),
     ):
         result = compare(["StepLR"], seeds=5, make_model=Dying, executor=executor, **QUICK)

@@ -110,6 +110,15 @@ def test_many_schedules_are_solved_side_by_side():
         assert np.array_equal(row, VALLEY.expect(alone).loss)
 
 
+def test_records_have_a_row_per_step_of_each_schedule():
+    expected = VALLEY.expect([[0.1, 0.2], [0.3, 0.4]])
+    rows = expected.records()
+    assert [(row["schedule"], row["step"]) for row in rows] == [
+        (0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)
+    ]  # fmt: skip
+    assert rows[4]["loss"] == expected.loss[1, 1]
+
+
 def test_tuning_gives_each_schedule_its_own_best_base_lr():
     shapes = {"Constant": np.ones(60), "CosineAnnealingLR": COSINE / 0.5}
     grid = [0.03, 0.1, 0.3, 1.0, 3.0]

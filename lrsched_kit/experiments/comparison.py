@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,17 +14,19 @@ from torch import nn
 
 from ..plotting.finals import plot_finals
 from ..plotting.style import Style, style_of
-from ..schedules.catalogue import BASICS, get_schedule
+from ..schedules.catalogue import BASICS
 from ..schedules.spec import Schedule
 from ..tasks.data import Dataset, check_metric, load_digits
 from ..tasks.models import MLP
-from ..tasks.optimizers import Maker, Unless
+from ..tasks.optimizers import Maker
 from ..training.loop import History
+from ..training.runs import Run
 from ..training.stats import Paired, mean_and_error, paired, with_error
+from ..words import say
 from ..words.errors import check_number, nearest
-from .slices import Job, complete, make_run, one_optimizer, train_parts
-
-BASELINE = "Constant"
+from .labels import BASELINE, read_rates, read_settings
+from .rows import Row, run_rows, text_table
+from .slices import Plan, one_optimizer, seed_range, train_parts
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Comparison:
         metric: what they are compared by: "loss", the validation loss, or a metric of the task.
         higher: whether a higher value of it is better.
         styles: label -> how it is drawn, for rows of one's own.
+        runs: label -> what was trained, one `Run` per seed, if that is known.
     """
 
     histories: Mapping[str, list[History]]
@@ -48,6 +49,7 @@ class Comparison:
     metric: str = "loss"
     higher: bool = False
     styles: Mapping[str, Style] = field(default_factory=dict)
+    runs: Mapping[str, list[Run]] = field(default_factory=dict)
 
     def finals_of(self, metric: str) -> dict[str, np.ndarray]:
         """Label -> a metric after the last epoch, shape ``(seeds,)``; NaN where a run diverged."""
@@ -108,47 +110,58 @@ class Comparison:
 
         Where it ends on the baseline itself, or no seed has two finite losses, without an amount.
         """
-        better, worse = ("higher", "lower") if self.higher else ("lower", "higher")
-        what = "" if self.metric == "loss" else f" ({self.metric})"
         result = self.against(label)
-        by = with_error(abs(result.gap), result.error)
-        line = (
-            f"{label} is {better} than {self.baseline} on {result.wins} of {result.seeds} "
-            f"seeds{what}"
+        better = "loss" if self.metric == "loss" else self._better
+        ending = "ahead" if result.gap > 0 else "behind" if result.gap < 0 else "even"
+        one = "_one" if result.seeds == 1 else ""
+        return say(
+            f"verdict_{better}_{ending}{one}",
+            label=label,
+            baseline=self.baseline,
+            wins=result.wins,
+            seeds=result.seeds,
+            metric=self.metric,
+            gap=with_error(abs(result.gap), result.error),
         )
-        if result.gap < 0:
-            return f"{line}, but {worse} by {by} on average"
-        return f"{line}, by {by}" if result.gap > 0 else line
 
     def table(self) -> str:
         """Return the comparison as aligned text, the best mean first; accuracy beside loss."""
+        reported = next(iter(self.histories.values()))[0].metrics
         shown = dict.fromkeys(["loss", "accuracy", self.metric])
-        names = [name for name in shown if name == "loss" or name in self._reported]
-        heads = ["", *(f"validation {name}" for name in names)]
-        heads.append(f"{'higher' if self.higher else 'lower'} than {self.baseline}")
-        if len(names) > 1 and self.metric != "accuracy":
-            heads[-1] = f"{self.metric} {heads[-1]}"
-        finals = {name: self.finals_of(name) for name in names}
-        lines = [heads]
+        finals = {name: self.finals_of(name) for name in shown if name in {"loss", *reported}}
+        named = "metric_" if len(finals) > 1 and self.metric != "accuracy" else ""
+        heads = [say("head_metric", metric=name) for name in finals]
+        facts = {"metric": self.metric, "baseline": self.baseline}
+        lines = [["", *heads, say(f"head_{named}{self._better}", **facts)]]
         for label in self._ranked():
+            cells = [with_error(*map(float, mean_and_error(f[label]))) for f in finals.values()]
             result = self.against(label)
-            cells = [with_error(*map(float, mean_and_error(finals[n][label]))) for n in names]
-            against = f"{result.wins} of {result.seeds}, by {with_error(result.gap, result.error)}"
+            gap = with_error(result.gap, result.error)
+            against = say("wins_by", wins=result.wins, seeds=result.seeds, gap=gap)
             lines.append([label, *cells, "" if label == self.baseline else against])
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        texts = [
-            "  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        ]
+        texts = text_table(lines)
         if self.alone:
-            texts.append(f"(trained run by run: {self.alone})")
+            texts.append(say("run_by_run", reason=self.alone))
         if self.missing:
-            texts.append(f"({self.missing}: the other seeds are missing)")
+            texts.append(say("seeds_missing", reason=self.missing))
         return "\n".join(texts)
 
+    def records(self) -> list[Row]:
+        """Return one row per run, for ``pandas.DataFrame(result.records())``.
+
+        A row holds label, schedule, seed, base_lr and params; then, after the last epoch,
+        "val_loss" and each metric, such as "val_accuracy" (NaN where the run diverged), and
+        "diverged". Of histories from elsewhere only the label and the outcome are known.
+
+        >>> result = compare(["StepLR, gamma=0.5"], seeds=1, epochs=1)
+        >>> list(result.records()[1])[:6]
+        ['label', 'schedule', 'seed', 'base_lr', 'step_size', 'gamma']
+        """
+        return run_rows(self.histories, self.runs, lambda label: {"label": label})
+
     @property
-    def _reported(self) -> list[str]:
-        return list(next(iter(self.histories.values()))[0].metrics)
+    def _better(self) -> str:
+        return "higher" if self.higher else "lower"
 
     def _ranked(self) -> list[str]:
         sign = -1 if self.higher else 1
@@ -157,7 +170,7 @@ class Comparison:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the finals seed by seed, with means and standard errors: see `plot_finals`."""
-        label = f"final validation {self.metric}"
+        label = say("final_metric", metric=self.metric)
         return plot_finals(self.finals, ax, label=label, higher=self.higher, styles=self.styles)
 
 
@@ -220,125 +233,19 @@ def compare(
     >>> result.verdict("CosineAnnealingLR")
     'CosineAnnealingLR is lower than Constant on 2 of 2 seeds, by 0.208 ± 0.057'
     """
-    seeds = int(check_number("seeds", seeds, integer=True))
-    first_seed = int(check_number("first_seed", first_seed, must_be="non-negative", integer=True))
     epochs = int(check_number("epochs", epochs, integer=True))
-    settings = _settings(BASICS if schedules is None else schedules, epochs)
-    rates = _rates(base_lr, settings)
+    settings = read_settings(BASICS if schedules is None else schedules)
+    rates = read_rates(base_lr, settings)
     data = load_digits() if data is None else data
     how = one_optimizer(optimizer, make_optimizer)
     better = check_metric(data, metric, better)
-    job = Job(make_model, data, epochs, batch_size, dtype)
-    parts = [
-        [
-            make_run(row, params, rates[label], how, seed, metric, better)
-            for label, (row, params, _) in settings.items()
-        ]
-        for seed in range(first_seed, first_seed + seeds)
-    ]
-    found, missing = train_parts(job, parts, executor=executor, progress=progress)
-    by_seed = [found[place] for place in sorted(found)]
-    columns = dict(zip(settings, map(list, zip(*by_seed, strict=True)), strict=True))
+    plan = Plan(make_model, data, epochs, batch_size, dtype, how, metric, better)
+    by_seed = {
+        seed: [plan.run(s.schedule, s.params, rates[k], seed) for k, s in settings.items()]
+        for seed in seed_range(first_seed, seeds)
+    }
+    found, missing = train_parts(plan, by_seed, executor=executor, progress=progress)
+    histories = {k: [part[i] for part in found.values()] for i, k in enumerate(settings)}
+    runs = {k: [by_seed[seed][i] for seed in found] for i, k in enumerate(settings)}
     own = {k: style_of(s.schedule) for k, s in settings.items() if isinstance(s.schedule, Schedule)}
-    return Comparison(columns, BASELINE, missing, metric, better == "higher", own)
-
-
-class Setting(NamedTuple):
-    """What a label of a comparison stands for; ``base_lr`` only where the label names one."""
-
-    schedule: str | Schedule
-    params: dict[str, Any]
-    base_lr: float | None = None
-
-
-def read_label(label: str) -> tuple[str, dict[str, Any]]:
-    """Return the name that a label starts with, and what it sets; the rest of it is free text.
-
-    >>> read_label("MultiStepLR, milestones=(3, 5), base_lr=0.2, as published")
-    ('MultiStepLR', {'milestones': (3, 5), 'base_lr': 0.2})
-    """
-    name, *parts = re.split(r",(?![^(\[]*[)\]])", label)  # at commas outside brackets
-    said: dict[str, Any] = {}
-    for part in parts:
-        key, equals, text = (piece.strip() for piece in part.partition("="))
-        if not equals:
-            continue
-        if key in said:
-            raise ValueError(f"label {label!r} must set {key} once, got it twice.")
-        try:
-            said[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError, TypeError):
-            said[key] = text  # such as an option, mode=max; or it is refused as no number
-    return name.strip(), said
-
-
-def _settings(
-    schedules: Iterable[str | Schedule] | Mapping[Any, Any], epochs: int
-) -> dict[str, Setting]:
-    """Return label -> what it stands for, the baseline first."""
-    if isinstance(schedules, str | Schedule):
-        schedules = [schedules]
-    pairs = schedules.items() if isinstance(schedules, Mapping) else ((s, {}) for s in schedules)
-    settings = {BASELINE: Setting(BASELINE, {})}
-    for entry, given in pairs:
-        label = entry.name if isinstance(entry, Schedule) else entry
-        found = _setting(entry, label, given, epochs)
-        if settings.setdefault(label, found) != found:
-            raise ValueError(f"schedules must have different labels, got {label!r} twice.")
-    return settings
-
-
-def _setting(entry: str | Schedule, label: str, given: Any, epochs: int) -> Setting:
-    if not isinstance(label, str):
-        raise ValueError(f"schedules must hold names, labels or rows, got {label!r}.")
-    name, said = read_label(label)
-    schedule, params = name if entry is label else entry, given
-    if isinstance(given, Schedule):
-        schedule, params = given, {}
-    elif isinstance(given, tuple) and len(given) == 2:
-        schedule, params = given
-    row = get_schedule(schedule)
-    if not isinstance(params, Mapping):
-        raise ValueError(f"params of {label!r} must be a mapping, got {params!r}.")
-    known = [*(param.name for param in row.params), "base_lr"]
-    for key in said:
-        if key not in known:
-            raise ValueError(
-                f"label {label!r} must set what {row.name} has{nearest(key, known)}, got {key!r}; "
-                f"there are {', '.join(known)}."
-            )
-    base_lr = said.pop("base_lr", None)
-    base_lr = None if base_lr is None else check_number("base_lr", base_lr)
-    in_label, in_params = row.complete(said), row.complete(params)
-    for key in said:
-        if key in params:
-            _agree(key, label, in_label[key], in_params[key])
-    return Setting(schedule, complete(schedule, {**params, **said}, epochs), base_lr)
-
-
-def _agree(name: str, label: str, said: Any, given: Any) -> None:
-    if said != given:
-        raise ValueError(f"{name} must be what its label {label!r} says, got {given!r}.")
-
-
-def _rates(
-    base_lr: float | Mapping[str, float] | None, settings: Mapping[str, Setting]
-) -> dict[str, Any]:
-    """Return label -> base_lr, one for each."""
-    said = {label: kind.base_lr for label, kind in settings.items() if kind.base_lr is not None}
-    if not isinstance(base_lr, Mapping):
-        rate = Unless(0.1) if base_lr is None else check_number("base_lr", base_lr)
-        return dict.fromkeys(settings, rate) | said
-    for label in base_lr:
-        if label not in settings:
-            raise ValueError(
-                f"base_lr must name what is compared{nearest(str(label), settings)}, "
-                f"got {label!r}; there are {', '.join(settings)}."
-            )
-    given = {label: check_number(f"base_lr[{label!r}]", rate) for label, rate in base_lr.items()}
-    for label in said.keys() & given.keys():
-        _agree("base_lr", label, said[label], given[label])
-    rates = given | said
-    if missing := [label for label in settings if label not in rates]:
-        raise ValueError(f"base_lr must hold a rate for each label, got none for {missing[0]!r}.")
-    return rates
+    return Comparison(histories, BASELINE, missing, metric, better == "higher", own, runs)

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from ..words import say
+
 
 def check(got: object, wanted: ArrayLike, *, within: float = 1e-6, hint: str = "") -> None:
     """Print whether an exercise is solved: whether ``got`` comes close enough to ``wanted``.
@@ -29,23 +31,20 @@ def check(got: object, wanted: ArrayLike, *, within: float = 1e-6, hint: str = "
     Correct: 0.1.
     """
     if got is None or got is ...:
-        print("Not tried yet: put your answer in place of None.")
+        print(say("exercise_open"))
         return
-    theirs = np.asarray(wanted, dtype=float)
-    ours = _numbers(got)
-    if ours is None:
-        kind = "numbers" if theirs.ndim else "a number"
-        print(f"Not yet: wanted {kind}, got {_shown(got)}. {hint}".rstrip())
-        return
+    theirs, ours = np.asarray(wanted, dtype=float), _numbers(got)
     limit = within * max(float(np.abs(theirs).max(initial=0)), math.ulp(1.0))
-    near = ours.size == theirs.size and np.all(np.abs(ours.ravel() - theirs.ravel()) <= limit)
-    if not near:
-        print(f"Not yet: got {_short(ours)}, wanted {_short(theirs)}. {hint}".rstrip())
+    if ours is None:
+        key = "exercise_no_numbers" if theirs.ndim else "exercise_no_number"
+        answer = say(key, got=_shown(got))
+    elif ours.size != theirs.size or not np.allclose(ours.ravel(), theirs.ravel(), 0, limit):
+        answer = say("exercise_wrong", got=_short(ours), wanted=_short(theirs))
     elif ours.squeeze().shape != theirs.squeeze().shape:
-        shapes = f"got {ours.shape}, wanted {theirs.shape}"
-        print(f"Not yet: the right numbers in another shape: {shapes}. {hint}".rstrip())
+        answer = say("exercise_shape", got=ours.shape, wanted=theirs.shape)
     else:
-        print(f"Correct: {_short(ours)}.")
+        answer, hint = say("exercise_solved", got=_short(ours)), ""
+    print(f"{answer} {hint}".rstrip())
 
 
 def _numbers(got: object) -> np.ndarray | None:
@@ -67,8 +66,9 @@ def _shown(got: object) -> str:
         text = repr(got)
     except Exception:
         text = ""
-    return text if 0 < len(text) <= 60 and "\n" not in text else f"something of type {type(got)!r}"
+    fits = 0 < len(text) <= 60 and "\n" not in text
+    return text if fits else say("exercise_thing", type=repr(type(got)))
 
 
 def _short(value: np.ndarray) -> str:
-    return ", ".join(f"{number:.4g}" for number in value.ravel()) or "nothing"
+    return ", ".join(f"{number:.4g}" for number in value.ravel()) or say("exercise_empty")

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..words.errors import check_number
+from .rows import Row
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,22 @@ class Expected:
     def loss(self) -> np.ndarray:
         """The expected loss, shape ``(..., steps + 1)``: bias and noise together."""
         return self.bias + self.noise
+
+    def records(self) -> list[Row]:
+        """Return one row per step of each schedule, for ``pandas.DataFrame(found.records())``.
+
+        A row holds schedule (its place among those solved side by side), step, loss, bias, noise.
+
+        >>> NoisyQuadratic(start=2.0).expect([0.5]).records()[1]
+        {'schedule': 0, 'step': 1, 'loss': 0.625, 'bias': 0.5, 'noise': 0.125}
+        """
+        steps = self.loss.shape[-1]
+        names = ("schedule", "step", "loss", "bias", "noise")
+        rows = zip(self.loss.flat, self.bias.flat, self.noise.flat, strict=True)
+        return [
+            dict(zip(names, (i // steps, i % steps, *map(float, row)), strict=True))
+            for i, row in enumerate(rows)
+        ]
 
 
 class Tuned(NamedTuple):
@@ -73,9 +90,9 @@ class NoisyQuadratic:
     start: Sequence[float] | float = 1.0
 
     def __post_init__(self) -> None:
-        curvature = np.atleast_1d(_checked("curvature", self.curvature, "positive"))
+        curvature = np.atleast_1d(_checked("curvature", self.curvature, "positive and finite"))
         object.__setattr__(self, "curvature", tuple(curvature.tolist()))
-        for name, must_be in (("noise", "non-negative"), ("start", "finite")):
+        for name, must_be in (("noise", "finite and not negative"), ("start", "finite")):
             values = _checked(name, getattr(self, name), must_be)
             if values.ndim and values.shape != curvature.shape:
                 raise ValueError(
@@ -188,23 +205,22 @@ def noise_floor(
     return np.where(room > 0, floor, np.inf)
 
 
-_RULES: Mapping[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
-    "finite": ("finite", np.isfinite),
-    "positive": ("positive and finite", lambda x: np.isfinite(x) & (x > 0)),
-    "non-negative": ("finite and not negative", lambda x: np.isfinite(x) & (x >= 0)),
+_ALLOWED: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "finite": np.isfinite,
+    "positive and finite": lambda x: np.isfinite(x) & (x > 0),
+    "finite and not negative": lambda x: np.isfinite(x) & (x >= 0),
 }
 
 
-def _checked(name: str, values: ArrayLike, must_be: str = "non-negative") -> np.ndarray:
+def _checked(name: str, values: ArrayLike, must_be: str = "finite and not negative") -> np.ndarray:
     try:
-        values = np.asarray(values, dtype=float)
+        numbers = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be numbers, got {values!r:.80}.") from None
-    phrase, holds = _RULES[must_be]
-    wrong = values[~holds(values)]
+    wrong = numbers[~_ALLOWED[must_be](numbers)]
     if wrong.size:
-        raise ValueError(f"{name} must be {phrase}, got {wrong.flat[0]:g}.")
-    return values
+        raise ValueError(f"{name} must be {must_be}, got {wrong.flat[0]:g}.")
+    return numbers
 
 
 def _lost_is_inf(values: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from ..tasks.torch_private import copy_hooks
 from ..training.loop import batches, check_parts, one_thread
 from ..training.trial import Trial, try_out
 from ..words.errors import check_number
+from .rows import Row
 
 FEWEST_STEPS = 10
 
@@ -102,6 +104,21 @@ class RangeTest:
         """The three picks by name: "steepest", "tenth" and "valley"."""
         return {"steepest": self.steepest, "tenth": self.tenth, "valley": self.valley}
 
+    def records(self) -> list[Row]:
+        """Return one row per batch, for ``pandas.DataFrame(test.records())``.
+
+        A row holds "step", from 0; "lr", the rate; "loss" and "smoothed", as in the attributes.
+
+        >>> rates, loss = np.array([0.1, 0.2]), np.array([2.0, 1.5])
+        >>> RangeTest(rates, loss, loss).records()[1]
+        {'step': 1, 'lr': 0.2, 'loss': 1.5, 'smoothed': 1.5}
+        """
+        columns = {"lr": self.rates, "loss": self.loss, "smoothed": self.smoothed}
+        return [
+            {"step": i, **{name: float(values[i]) for name, values in columns.items()}}
+            for i in range(self.made)
+        ]
+
     def _searched(self) -> tuple[np.ndarray, np.ndarray]:
         part = slice(len(self.rates) // 10, self.made if self.cut_at is None else self.cut_at)
         return self.rates[part], self.smoothed[part]
@@ -159,13 +176,11 @@ def lr_range_test(
     >>> test.cut_at is not None, 0.001 < test.valley < test.minimum < 1
     (True, True)
     """
-    _check(low, high, steps, smooth, stop_factor)
-    batch_size = int(check_number("batch_size", batch_size, integer=True))
-    seed = int(check_number("seed", seed, must_be="non-negative", integer=True))
+    ramp = Ramp(low, high, steps, batch_size, seed, smooth, stop_factor)
     check_parts(model, data, optimizer)
     check_number("the optimizer's first rate", float(optimizer.param_groups[0]["lr"]))
     with one_thread():
-        trial = try_out(model, data, batch_size)
+        trial = try_out(model, data, ramp.batch_size)
     try:  # in one go: so the second copy holds the parameters of the first
         twin, optimizer = copy.deepcopy((model, optimizer))
     except Exception as error:  # a model may hold anything
@@ -173,53 +188,60 @@ def lr_range_test(
             f"model must be one that copy.deepcopy can copy, got {type(model).__name__}: {error}"
         ) from error
     copy_hooks(model, twin)
-    return run_range_test(
-        twin,
-        data,
-        optimizer,
-        low=low,
-        high=high,
-        steps=int(steps),
-        batch_size=batch_size,
-        seed=seed,
-        smooth=smooth,
-        stop_factor=stop_factor,
-        trial=trial,
-    )
+    return run_range_test(twin, data, optimizer, ramp, trial)
+
+
+@dataclass
+class Ramp:
+    """The settings of `lr_range_test`, checked."""
+
+    low: float
+    high: float
+    steps: int
+    batch_size: int = 16
+    seed: int = 0
+    smooth: float = 0.9
+    stop_factor: float = 1.5
+
+    def __post_init__(self) -> None:
+        check_number("low", self.low)
+        if check_number("high", self.high) <= self.low:
+            raise ValueError(f"high must be a rate above low, {self.low!r}, got {self.high!r}.")
+        self.steps = int(check_number("steps", self.steps, integer=True))
+        if self.steps < FEWEST_STEPS:
+            raise ValueError(f"steps must be at least {FEWEST_STEPS}, got {self.steps}.")
+        check_number("smooth", self.smooth, must_be="below one")
+        if check_number("stop_factor", self.stop_factor) <= 1:
+            raise ValueError(f"stop_factor must be above 1, got {self.stop_factor!r}.")
+        self.batch_size = int(check_number("batch_size", self.batch_size, integer=True))
+        self.seed = int(check_number("seed", self.seed, must_be="non-negative", integer=True))
 
 
 def run_range_test(
     model: nn.Module,
     data: Dataset,
     optimizer: Optimizer,
-    *,
-    low: float,
-    high: float,
-    steps: int,
-    batch_size: int = 16,
-    seed: int = 0,
-    smooth: float = 0.9,
-    stop_factor: float = 1.5,
+    ramp: Ramp,
     trial: Trial,
-    should_stop: Callable[[], bool] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> RangeTest:
-    """Do what `lr_range_test` does to its copies, without a check: ``model`` is spent afterwards.
+    """Do what `lr_range_test` does to its copies: ``model`` is spent afterwards.
 
     ``trial`` is of such a model; ``should_stop`` is asked before each update; True ends the test.
     """
-    first = float(optimizer.param_groups[0]["lr"])
+    first, steps, smooth = float(optimizer.param_groups[0]["lr"]), ramp.steps, ramp.smooth
     for group in optimizer.param_groups:
-        group["lr"] = low * (float(group["lr"]) / first)
+        group["lr"] = ramp.low * (float(group["lr"]) / first)
         group.pop("initial_lr", None)  # left by an earlier scheduler, it would outvote the rate
-    scheduler = ExponentialLR(optimizer, gamma=(high / low) ** (1 / (steps - 1)))
+    scheduler = ExponentialLR(optimizer, gamma=(ramp.high / ramp.low) ** (1 / (steps - 1)))
     rates, losses, smoothed = np.full((3, steps), math.nan)
     average, lowest = 0.0, math.inf
-    drawing = trial.randomness(seed)
+    drawing = trial.randomness(ramp.seed)
     if not model.training:
         model.train()
     with one_thread():
-        for step, (x, y) in zip(range(steps), _endless(data, batch_size, seed), strict=False):
-            if should_stop is not None and should_stop():
+        for step, (x, y) in enumerate(islice(_endless(data, ramp.batch_size, ramp.seed), steps)):
+            if should_stop():
                 break
             with drawing():
                 optimizer.zero_grad()
@@ -228,7 +250,7 @@ def run_range_test(
             rates[step], losses[step] = float(optimizer.param_groups[0]["lr"]), loss.item()
             average = smooth * average + (1 - smooth) * loss.item()
             smoothed[step] = now = average / (1 - smooth ** (step + 1))
-            if not now <= stop_factor * lowest or math.isinf(now):
+            if not now <= ramp.stop_factor * lowest or math.isinf(now):
                 return RangeTest(rates, losses, smoothed, cut_at=step)
             if step >= steps // 10:
                 lowest = min(lowest, now)
@@ -267,15 +289,3 @@ def _endless(data: Dataset, batch_size: int, seed: int) -> Iterator[tuple[Tensor
     order = torch.Generator().manual_seed(seed)
     while True:
         yield from batches(data.x_train, data.y_train, batch_size, order)
-
-
-def _check(low: float, high: float, steps: int, smooth: float, stop_factor: float) -> None:
-    check_number("low", low)
-    if check_number("high", high) <= low:
-        raise ValueError(f"high must be a rate above low, {low!r}, got {high!r}.")
-    if check_number("steps", steps, integer=True) < FEWEST_STEPS:
-        raise ValueError(f"steps must be at least {FEWEST_STEPS}, got {steps!r}.")
-    if check_number("smooth", smooth, must_be="non-negative") >= 1:
-        raise ValueError(f"smooth must be below 1, got {smooth!r}.")
-    if check_number("stop_factor", stop_factor) <= 1:
-        raise ValueError(f"stop_factor must be above 1, got {stop_factor!r}.")

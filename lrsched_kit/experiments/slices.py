@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from itertools import islice, pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,53 +23,17 @@ from ..tasks.optimizers import Maker, check_maker
 from ..training.fleet import Fleet
 from ..training.loop import History
 from ..training.runs import Run
+from ..words import say
+from ..words.errors import check_number
 
 # Larger slices are hardly faster; several processes want more of them to share.
 _RUNS_HERE, _RUNS_THERE = 128, 32
 _SHOW_AFTER = 1.0  # seconds; a bar for less is only noise
 
+Key = TypeVar("Key")
 Part = Sequence[Run]  # runs that are of use together only, such as the seeds of one setting
 Advance = Callable[[int], object]  # told how many epochs of runs were made
 Found = Iterator[tuple[int, list[History]]]  # which slice, and what came of it
-
-
-@dataclass(frozen=True)
-class Job:
-    """What all runs of an experiment have in common.
-
-    Attributes:
-        make_model, data, epochs, batch_size: as in `train_many`.
-        dtype: of the arithmetic.
-    """
-
-    make_model: Callable[[], nn.Module]
-    data: Dataset
-    epochs: int
-    batch_size: int
-    dtype: torch.dtype
-
-    def fleet(self) -> Fleet:
-        """Find model and data fit for each other.
-
-        Raises:
-            ValueError: as `train_many`.
-        """
-        return Fleet(self.make_model, self.data, dtype=self.dtype)
-
-    def train(self, runs: Sequence[Run]) -> list[History] | Exception:
-        """Train some runs, on whichever process; an error is returned, not raised.
-
-        So what an executor raises by itself is never the training's fault.
-        """
-        try:
-            return self.fleet().train(runs, epochs=self.epochs, batch_size=self.batch_size)
-        except Exception as error:
-            return error
-
-
-def complete(schedule: str | Schedule, params: Mapping[str, Any], epochs: int) -> dict[str, Any]:
-    """Return all params of a schedule; a horizon left out is the length of the run."""
-    return get_schedule(schedule).complete(params, horizon=epochs)
 
 
 def one_optimizer(optimizer: str | None, make_optimizer: Maker | None) -> str | Maker:
@@ -86,25 +50,52 @@ def one_optimizer(optimizer: str | None, make_optimizer: Maker | None) -> str | 
     return make_optimizer or optimizer or "momentum"
 
 
-def make_run(
-    schedule: str | Schedule,
-    params: Mapping[str, Any],
-    base_lr: float,
-    optimizer: str | Maker,
-    seed: int,
-    metric: str,
-    better: str,
-) -> Run:
-    """Make a run that steps as practice has it; a plateau is told the metric if its mode fits.
+def seed_range(first_seed: int, seeds: int) -> range:
+    """Return so many seeds in a row, or say what is wrong with them."""
+    seeds = int(check_number("seeds", seeds, integer=True))
+    first = int(check_number("first_seed", first_seed, must_be="non-negative", integer=True))
+    return range(first, first + seeds)
 
-    Args:
-        metric: what the experiment follows.
-        better: "lower" or "higher", which value of it is better.
-    """
-    fits = {"min": "lower", "max": "higher"}.get(params.get("mode", ""))
-    told = metric if fits == better else None
-    unit = get_schedule(schedule).step_every
-    return Run(schedule, params, base_lr, optimizer, seed, unit, told)
+
+@dataclass(frozen=True)
+class Plan:
+    """What all runs of an experiment have in common, as `compare` is told; picklable."""
+
+    make_model: Callable[[], nn.Module]
+    data: Dataset
+    epochs: int
+    batch_size: int
+    dtype: torch.dtype
+    optimizer: str | Maker
+    metric: str
+    better: str
+
+    def run(
+        self, schedule: str | Schedule, params: Mapping[str, Any], base_lr: float, seed: int
+    ) -> Run:
+        """Make a run that steps as practice has it; a plateau is told the metric if its mode fits.
+
+        A param that stands for the length of the run, such as ``T_max``, may be left out.
+        """
+        row = get_schedule(schedule)
+        params = row.complete(params, horizon=self.epochs)
+        fits = {"min": "lower", "max": "higher"}.get(params.get("mode", ""))
+        told = self.metric if fits == self.better else None
+        return Run(schedule, params, base_lr, self.optimizer, seed, row.step_every, told)
+
+    def fleet(self) -> Fleet:
+        """Find model and data fit for each other, or raise what `train_many` raises."""
+        return Fleet(self.make_model, self.data, dtype=self.dtype)
+
+    def train(self, runs: Sequence[Run]) -> list[History] | Exception:
+        """Train some runs, on whichever process; an error is returned, not raised.
+
+        So what an executor raises by itself is never the training's fault.
+        """
+        try:
+            return self.fleet().train(runs, epochs=self.epochs, batch_size=self.batch_size)
+        except Exception as error:
+            return error
 
 
 class Interrupted(KeyboardInterrupt):
@@ -115,51 +106,46 @@ class Interrupted(KeyboardInterrupt):
 
 
 def train_parts(
-    job: Job, parts: Sequence[Part], *, executor: Executor | None = None, progress: bool = True
-) -> tuple[dict[int, list[History]], str]:
+    plan: Plan,
+    parts: Mapping[Key, Part],
+    *,
+    executor: Executor | None = None,
+    progress: bool = True,
+) -> tuple[dict[Key, list[History]], str]:
     """Train parts slice by slice, or, on an executor, slices side by side.
 
-    Args:
-        job: what they have in common.
-        parts: the runs, those together that are of use together only.
-        executor: where to train them; None: here.
-        progress: whether work of more than a second shows a bar.
-
     Returns:
-        Index -> histories of each part that was finished; and why the others are missing, an
+        Key -> histories of each part that was finished; and why the others are missing, an
         empty string if none is. A warning says so too.
 
     Raises:
         ValueError: as `train_many`; before anything is trained.
-        KeyboardInterrupt: if it is interrupted before anything was finished.
-        RuntimeError: if the executor fails before anything was finished.
+        KeyboardInterrupt, RuntimeError: if it is interrupted, or the executor fails, before
+            anything was finished.
     """
-    fleet = job.fleet()
-    everything = [run for part in parts for run in part]
-    fleet.check(everything, epochs=job.epochs, batch_size=job.batch_size)
-    total = sum(map(len, parts))
+    fleet = plan.fleet()
+    runs = [run for part in parts.values() for run in part]
+    fleet.check(runs, epochs=plan.epochs, batch_size=plan.batch_size)
+    keys = list(parts)
     at_once = _RUNS_HERE if executor is None else _RUNS_THERE
-    # Where runs train alone, nothing is gained by larger slices.
-    if fleet.why_alone(everything[0], job.batch_size):
-        at_once = len(parts[0])
-    count = math.ceil(total / at_once)
-    slices = [places.tolist() for places in np.array_split(range(len(parts)), count) if len(places)]
-    finished: dict[int, list[History]] = {}
+    if fleet.why_alone(runs[0], plan.batch_size):
+        at_once = len(parts[keys[0]])  # where runs train alone, larger slices gain nothing
+    ends = np.linspace(0, len(keys), math.ceil(len(runs) / at_once) + 1).astype(int)
+    slices = [keys[start:end] for start, end in pairwise(ends) if start < end]
+    work = [[run for key in some for run in parts[key]] for some in slices]
+    finished: dict[Key, list[History]] = {}
     reason = ""
-    with _bar(total * job.epochs, progress) as advance:
-        work = [[run for place in places for run in parts[place]] for places in slices]
-        found = (
-            _here(job, fleet, work, advance)
-            if executor is None
-            else _there(job, executor, work, advance)
-        )
+    with _bar(len(runs) * plan.epochs, progress) as advance:
+        if executor is None:
+            found = _here(plan, fleet, work, advance)
+        else:
+            found = _there(plan, executor, work, advance)
         try:
             for index, histories in found:
                 records = iter(histories)
-                for place in slices[index]:
-                    finished[place] = list(islice(records, len(parts[place])))
+                finished |= {key: list(islice(records, len(parts[key]))) for key in slices[index]}
         except KeyboardInterrupt:
-            reason = "interrupted"
+            reason = say("interrupted")
             if not finished:
                 raise Interrupted("nothing was finished.") from None
         except _ExecutorFailed as failure:
@@ -167,32 +153,33 @@ def train_parts(
             if not finished:
                 raise RuntimeError(f"executor failed before any run finished: {reason}") from None
     if reason:
-        done = sum(len(parts[place]) for place in finished)
-        warnings.warn(
-            f"{reason}: {done} of {total} runs finished, the others are missing.", stacklevel=3
-        )
-    return finished, reason
+        done = sum(map(len, finished.values()))
+        warnings.warn(say("runs_missing", reason=reason, done=done, total=len(runs)), stacklevel=3)
+    return {key: finished[key] for key in keys if key in finished}, reason
 
 
 class _ExecutorFailed(Exception):
     """An executor lost some of its work; what else it could finish was waited for."""
 
 
-def _here(job: Job, fleet: Fleet, work: Sequence[Sequence[Run]], advance: Advance) -> Found:
+def _here(plan: Plan, fleet: Fleet, work: Sequence[Part], advance: Advance) -> Found:
+    def on_epoch(_: int, histories: list[History]) -> None:
+        advance(len(histories))
+
     for index, runs in enumerate(work):
-        options = {"epochs": job.epochs, "batch_size": job.batch_size}
-        yield index, fleet.train(runs, **options, on_epoch=lambda _, all_: advance(len(all_)))
+        size = plan.batch_size
+        yield index, fleet.train(runs, epochs=plan.epochs, batch_size=size, on_epoch=on_epoch)
 
 
-def _there(job: Job, executor: Executor, work: Sequence[Sequence[Run]], advance: Advance) -> Found:
-    places: dict[Future[Any], int] = {}
+def _there(plan: Plan, executor: Executor, work: Sequence[Part], advance: Advance) -> Found:
+    places: dict[Future[list[History] | Exception], int] = {}
     failure = ""
     try:
-        for index, runs in enumerate(work):
-            places[executor.submit(job.train, runs)] = index
-    except RuntimeError as error:  # its processes died, or it was shut down
-        failure = _in_words(error)
-    try:
+        try:
+            for index, runs in enumerate(work):
+                places[executor.submit(plan.train, runs)] = index
+        except RuntimeError as error:  # its processes died, or it was shut down
+            failure = _in_words(error)
         for future in as_completed(places):
             try:
                 found = future.result()
@@ -201,7 +188,7 @@ def _there(job: Job, executor: Executor, work: Sequence[Sequence[Run]], advance:
                 continue
             if isinstance(found, Exception):
                 raise found
-            advance(len(found) * job.epochs)
+            advance(len(found) * plan.epochs)
             yield places[future], found
     finally:
         for future in places:
@@ -223,6 +210,6 @@ def _bar(total: int, shown: bool) -> Iterator[Advance]:
         return
     from tqdm.auto import tqdm  # in a notebook this loads widgets, which nothing else here needs
 
-    options: Any = {"desc": "training", "unit": "epoch", "delay": _SHOW_AFTER, "leave": False}
-    with tqdm(total=total, disable=False, **options) as bar:
+    texts: Any = {"desc": say("bar"), "unit": say("epoch")}
+    with tqdm(total=total, disable=False, delay=_SHOW_AFTER, leave=False, **texts) as bar:
         yield bar.update

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -16,16 +15,19 @@ from torch import nn
 
 from ..plotting.heatmap import plot_heat_map
 from ..schedules.catalogue import get_schedule
-from ..schedules.params import Param
 from ..schedules.spec import Schedule
 from ..tasks.data import Dataset, check_metric, load_digits
 from ..tasks.models import MLP
-from ..tasks.optimizers import Maker, Unless
+from ..tasks.optimizers import Maker
 from ..training.loop import History
 from ..training.runs import Run
 from ..training.stats import mean_and_error
-from ..words.errors import check_number, nearest
-from .slices import Job, complete, make_run, one_optimizer, train_parts
+from ..words import say
+from ..words.errors import check_number
+from .grid import check_grid
+from .labels import one_rate
+from .rows import Row, run_rows, text_table
+from .slices import Plan, one_optimizer, seed_range, train_parts
 
 Cell = tuple[int, int]  # places in the two lists of values
 
@@ -42,6 +44,7 @@ class Sweep:
         missing: why cells are missing, or nothing.
         metric: what the cells are compared by: "loss", the validation loss, or a metric.
         higher: whether a higher value of it is better.
+        runs: cell -> what was trained, one `Run` per seed, if that is known.
     """
 
     schedule: str
@@ -51,6 +54,7 @@ class Sweep:
     missing: str = ""
     metric: str = "loss"
     higher: bool = False
+    runs: Mapping[Cell, list[Run]] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -117,26 +121,34 @@ class Sweep:
     def table(self) -> str:
         """Return the means as aligned text, the first parameter downwards."""
         (first, rows), (second, columns) = self.grid.items()
-        mean, finished = self.mean, self.finished
         lines = [["", *(f"{value:.4g}" for value in columns)]]
         for row, value in enumerate(rows):
-            cells = [
-                f"{mean[row, column]:.3f}"
-                if np.isfinite(mean[row, column])
-                else "diverged"
-                if finished[row, column]
-                else "-"
-                for column in range(len(columns))
-            ]
+            cells = [self._text((row, column)) for column in range(len(columns))]
             lines.append([f"{value:.4g}", *cells])
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        texts = [
-            "  ".join(f"{text:>{width}}" for text, width in zip(line, widths, strict=True))
-            for line in lines
-        ]
+        texts = [say("sweep_axes", first=first, second=second), *text_table(lines, ">")]
         if self.missing:
-            texts.append(f"({self.missing}: cells marked - are missing)")
-        return "\n".join([f"{first} downwards, {second} across", *texts])
+            texts.append(say("cells_missing", reason=self.missing))
+        return "\n".join(texts)
+
+    def _text(self, cell: Cell) -> str:
+        if cell not in self.histories:
+            return say("sweep_missing")
+        mean = self.mean[cell]
+        return f"{mean:.3f}" if np.isfinite(mean) else say("sweep_diverged")
+
+    def records(self) -> list[Row]:
+        """Return one row per run, for ``pandas.DataFrame(result.records())``.
+
+        A row holds schedule, the two parameters of its cell, seed, base_lr and the other params;
+        then, after the last epoch, "val_loss" and each metric, such as "val_accuracy" (NaN where
+        the run diverged), and "diverged". Cells that are missing have no rows.
+
+        >>> grid = {"gamma": [0.1, 0.5], "step_size": [1]}
+        >>> [row["gamma"] for row in sweep("StepLR", grid, seeds=2, epochs=1).records()]
+        [0.1, 0.1, 0.5, 0.5]
+        """
+        facts = {cell: {"schedule": self.schedule, **self.setting(cell)} for cell in self.histories}
+        return run_rows(self.histories, self.runs, facts.__getitem__)
 
     def plot(self, ax: Axes | None = None, *, marked: Mapping[str, float] | None = None) -> Axes:
         """Draw the means as a heat map, the best cell in a frame.
@@ -152,7 +164,7 @@ class Sweep:
             finished=self.finished,
             best=self.best_cell,
             marked=None if marked is None else self.nearest(marked),
-            label=f"mean final validation {self.metric}",
+            label=say("mean_final_metric", metric=self.metric),
             higher=self.higher,
         )
 
@@ -230,100 +242,26 @@ def sweep(
     ((2, 2), ['gamma', 'step_size'])
     """
     epochs = int(check_number("epochs", epochs, integer=True))
-    seeds = int(check_number("seeds", seeds, integer=True))
-    first_seed = int(check_number("first_seed", first_seed, must_be="non-negative", integer=True))
     checked = check_grid(schedule, grid)
-    cells = list(product(*(range(len(values)) for values in checked.values())))
     data = load_digits() if data is None else data
     better = check_metric(data, metric, better)
-    fixed = _fixed(checked, base_lr, params)
-    parts = [
-        cell_runs(
-            schedule,
-            fixed | dict(zip(checked, values, strict=True)),
-            epochs=epochs,
-            optimizer=one_optimizer(optimizer, make_optimizer),
-            seeds=range(first_seed, first_seed + seeds),
-            metric=metric,
-            better=better,
-        )
-        for values in product(*checked.values())
-    ]
-    job = Job(make_model, data, epochs, batch_size, dtype)
-    found, missing = train_parts(job, parts, executor=executor, progress=progress)
-    histories = {cells[place]: runs for place, runs in sorted(found.items())}
-    return Sweep(
-        get_schedule(schedule).name, checked, seeds, histories, missing, metric, better == "higher"
-    )
-
-
-def _fixed(
-    grid: Collection[str], base_lr: float | None, params: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what all cells share, ``base_lr`` included; what the grid varies cannot be."""
-    given = {**({} if base_lr is None else {"base_lr": base_lr}), **params}
-    for name in given:
-        if name in grid:
-            raise ValueError(
-                f"{name} must be in the grid or fixed, not both, got {name}={given[name]!r} "
-                "and a grid of it."
-            )
-    rate = Unless(0.1) if base_lr is None else check_number("base_lr", base_lr)
-    return {**given, "base_lr": rate}
-
-
-def check_grid(
-    schedule: str | Schedule, grid: Mapping[str, Sequence[float]]
-) -> dict[str, tuple[float, ...]]:
-    """Return a grid as plain numbers, or say what is wrong with it.
-
-    >>> check_grid("StepLR", {"gamma": [0.1, 0.5], "step_size": [2.0, 4]})
-    {'gamma': (0.1, 0.5), 'step_size': (2, 4)}
-    >>> check_grid("StepLR", {"gamma": [0.1, 0.5]})
-    Traceback (most recent call last):
-    ...
-    ValueError: grid must name two parameters, got 1: gamma.
-    """
-    row = get_schedule(schedule)
-    knobs = {"base_lr": partial(check_number, "base_lr")}
-    knobs |= {param.name: param.check for param in row.params if isinstance(param, Param)}
-    if len(grid) != 2:
+    fixed: dict[str, Any] = params if base_lr is None else {"base_lr": base_lr, **params}
+    if both := [name for name in fixed if name in checked]:
         raise ValueError(
-            f"grid must name two parameters, got {len(grid)}: {', '.join(map(str, grid))}."
+            f"{both[0]} must be in the grid or fixed, not both, got {both[0]}={fixed[both[0]]!r} "
+            "and a grid of it."
         )
-    for name, values in grid.items():
-        if name in {param.name for param in row.params} - knobs.keys():
-            raise ValueError(
-                f"grid must name parameters that are numbers, got {name!r}; "
-                f"there are {', '.join(knobs)}."
-            )
-        if name not in knobs:
-            raise ValueError(
-                f"grid must name parameters of {row.name}{nearest(str(name), knobs)}, "
-                f"got {name!r}; there are {', '.join(knobs)}."
-            )
-        listed = isinstance(values, Sequence | np.ndarray) and not isinstance(values, str)
-        if not listed or not len(values):
-            raise ValueError(f"grid[{name!r}] must hold numbers, at least one, got {values!r}.")
-    checked = {name: tuple(map(knobs[name], values)) for name, values in grid.items()}
-    for name, values in checked.items():
-        if list(values) != sorted(set(values)):
-            raise ValueError(f"grid[{name!r}] must rise from value to value, got {values}.")
-    return checked
-
-
-def cell_runs(
-    schedule: str | Schedule,
-    setting: Mapping[str, Any],
-    *,
-    epochs: int,
-    optimizer: str | Maker,
-    seeds: Sequence[int],
-    metric: str = "loss",
-    better: str = "lower",
-) -> list[Run]:
-    """Return the runs of one cell; ``setting`` holds ``base_lr`` and params of the schedule."""
-    params = dict(setting)
-    base_lr = params.pop("base_lr")
-    params = complete(schedule, params, epochs)
-    return [make_run(schedule, params, base_lr, optimizer, seed, metric, better) for seed in seeds]
+    rate = one_rate(base_lr)
+    how = one_optimizer(optimizer, make_optimizer)
+    chosen = seed_range(first_seed, seeds)
+    name, higher = get_schedule(schedule).name, better == "higher"
+    empty = Sweep(name, checked, len(chosen), metric=metric, higher=higher)
+    plan = Plan(make_model, data, epochs, batch_size, dtype, how, metric, better)
+    runs: dict[Cell, list[Run]] = {}
+    rows, columns = map(range, empty.shape)
+    for cell in product(rows, columns):
+        setting = {**params, "base_lr": rate, **empty.setting(cell)}
+        lr = setting.pop("base_lr")
+        runs[cell] = [plan.run(schedule, setting, lr, seed) for seed in chosen]
+    histories, missing = train_parts(plan, runs, executor=executor, progress=progress)
+    return replace(empty, histories=histories, missing=missing, runs=runs)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..experiments.range_test import RangeTest, run_range_test
+from ..experiments.range_test import Ramp, RangeTest, run_range_test
 from ..plotting.ticks import short_number
 from ..schedules.catalogue import get_schedule
 from ..tasks.optimizers import build_optimizer
@@ -85,15 +85,9 @@ class RangeWork(Work[RangeRequest]):
         settings, subject = dict(request.settings), self._subjects[request.model]
         model = subject.fleet.fresh(settings["seed"])
         how = subject.make_optimizer or request.optimizer
-        return run_range_test(
-            model,
-            subject.data,
-            build_optimizer(how, model, settings["low"]),
-            trial=subject.fleet.trial,
-            batch_size=subject.batch_size,
-            should_stop=cancel,
-            **settings,
-        )
+        optimizer = build_optimizer(how, model, settings["low"])
+        ramp = Ramp(batch_size=subject.batch_size, **settings)
+        return run_range_test(model, subject.data, optimizer, ramp, subject.fleet.trial, cancel)
 
     def _train(
         self,

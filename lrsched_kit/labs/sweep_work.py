@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..experiments.sweeps import Cell, Sweep, cell_runs
+from ..experiments.sweeps import Cell, Sweep
 from ..plotting.curves import Curve
 from ..plotting.style import style_of
+from ..schedules.catalogue import get_schedule
 from ..schedules.spec import Schedule
 from ..schedules.trace import trace_groups
 from ..training.loop import History
@@ -157,15 +158,13 @@ class SweepWork(Work[SweepRequest]):
         self, schedule: str | Schedule, values: Mapping[str, float], setting: SweepSetting
     ) -> list[Run]:
         subject = self._subjects[setting.model]
-        return cell_runs(
-            schedule,
-            values,
-            epochs=setting.epochs,
-            optimizer=subject.make_optimizer or setting.optimizer,
-            seeds=range(subject.seeds),
-            metric=self._follow.metric,
-            better=self._follow.better,
-        )
+        row, params = get_schedule(schedule), dict(values)
+        base_lr, how = params.pop("base_lr"), subject.make_optimizer or setting.optimizer
+        params, unit = row.complete(params, horizon=setting.epochs), row.step_every
+        told = self._follow.told(params)
+        return [
+            Run(schedule, params, base_lr, how, seed, unit, told) for seed in range(subject.seeds)
+        ]
 
     def _values(self, setting: SweepSetting, cell: Cell) -> dict[str, float]:
         """Return ``base_lr`` and all params of a cell."""
