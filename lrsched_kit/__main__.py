@@ -17,7 +17,8 @@ from .plotting.style import dress
 from .schedules.catalogue import SCHEDULES, get_schedule
 from .tasks.data import load_digits, toy_regression
 from .tasks.models import MLP, SimpleNet, seeded
-from .training.loop import History, train
+from .training.history import History
+from .training.loop import train
 from .words.errors import check_number
 
 TUTORIAL = ("StepLR", "ExponentialLR", "CosineAnnealingLR")

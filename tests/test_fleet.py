@@ -14,10 +14,12 @@ from lrsched_kit.tasks.data import load_digits, toy_regression
 from lrsched_kit.tasks.models import CNN, LSTM, MLP, SimpleNet, Transformer, seeded
 from lrsched_kit.tasks.optimizers import make_optimizer
 from lrsched_kit.training import fleet
-from lrsched_kit.training.batched import LinearStack, Stack, linear_layers
+from lrsched_kit.training.batched import Stack
 from lrsched_kit.training.fleet import Fleet, train_many
-from lrsched_kit.training.loop import one_thread, train
+from lrsched_kit.training.linear import LinearStack, linear_layers
+from lrsched_kit.training.loop import train
 from lrsched_kit.training.runs import Run
+from lrsched_kit.training.threads import one_thread
 from lrsched_kit.training.trial import try_out
 
 DIGITS = load_digits()
@@ -418,7 +420,7 @@ class OnlyWhenTraining(MLP):
 
 
 def layers_of(model, data):
-    return linear_layers(model, data, try_out(model, data))
+    return linear_layers(model, data, try_out(model, data, 16))
 
 
 @pytest.mark.parametrize("model", [MLP(), nn.Sequential(nn.Linear(64, 10))])
@@ -532,9 +534,9 @@ TINY = replace(SMALL, x_val=SMALL.x_val[:30], y_val=SMALL.y_val[:30]).to(torch.f
     [
         (hooked, "it has a hook, on 'fc1'"),
         (lambda: nn.Sequential(nn.Dropout(0.1), nn.Linear(64, 10)), "random numbers (dropout)"),
-        (Rows, "torch cannot batch it"),
-        (Attention, "torch cannot batch it"),
-        (Branch, "data-dependent control flow"),
+        (Rows, "torch cannot run its LSTM for many models at once"),
+        (Attention, "torch cannot run its MultiheadAttention for many models at once"),
+        (Branch, "its forward pass branches on what it computes"),
         (Noise, "it draws random numbers (randn_like)"),
     ],
 )

@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lrsched_kit import SCHEDULES, Dataset, Run, get_schedule, train_many
 from lrsched_kit.tasks.optimizers import Unless
-from lrsched_kit.training.loop import one_thread
+from lrsched_kit.training.threads import one_thread
 
 WIDTH, CLASSES = 5, 3
 

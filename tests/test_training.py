@@ -20,7 +20,7 @@ from lrsched_kit import (
     trace_lr,
     train,
 )
-from lrsched_kit.training.loop import one_thread
+from lrsched_kit.training.threads import one_thread
 
 DIGITS = load_digits()
 

@@ -21,7 +21,7 @@ from ..schedules.spec import Schedule
 from ..tasks.data import Dataset, check_metric, load_digits
 from ..tasks.models import MLP
 from ..tasks.optimizers import Maker, Unless
-from ..training.loop import History
+from ..training.history import History
 from ..training.stats import Paired, mean_and_error, paired, with_error
 from ..words.errors import check_number, nearest
 from .slices import Job, complete, make_run, one_optimizer, train_parts

@@ -21,7 +21,7 @@ from ..schedules.spec import Schedule
 from ..tasks.data import Dataset
 from ..tasks.optimizers import Maker, check_maker
 from ..training.fleet import Fleet
-from ..training.loop import History
+from ..training.history import History
 from ..training.runs import Run
 
 # Larger slices are hardly faster; several processes want more of them to share.
@@ -54,7 +54,7 @@ class Job:
         Raises:
             ValueError: as `train_many`.
         """
-        return Fleet(self.make_model, self.data, dtype=self.dtype)
+        return Fleet(self.make_model, self.data, self.batch_size, dtype=self.dtype)
 
     def train(self, runs: Sequence[Run]) -> list[History] | Exception:
         """Train some runs, on whichever process; an error is returned, not raised.
@@ -62,7 +62,7 @@ class Job:
         So what an executor raises by itself is never the training's fault.
         """
         try:
-            return self.fleet().train(runs, epochs=self.epochs, batch_size=self.batch_size)
+            return self.fleet().train(runs, epochs=self.epochs)
         except Exception as error:
             return error
 
@@ -136,11 +136,11 @@ def train_parts(
     """
     fleet = job.fleet()
     everything = [run for part in parts for run in part]
-    fleet.check(everything, epochs=job.epochs, batch_size=job.batch_size)
+    fleet.refuse_early(everything, epochs=job.epochs)
     total = sum(map(len, parts))
     at_once = _RUNS_HERE if executor is None else _RUNS_THERE
     # Where runs train alone, nothing is gained by larger slices.
-    if fleet.why_alone(everything[0], job.batch_size):
+    if fleet.why_alone(everything[0]):
         at_once = len(parts[0])
     count = math.ceil(total / at_once)
     slices = [places.tolist() for places in np.array_split(range(len(parts)), count) if len(places)]
@@ -180,8 +180,10 @@ class _ExecutorFailed(Exception):
 
 def _here(job: Job, fleet: Fleet, work: Sequence[Sequence[Run]], advance: Advance) -> Found:
     for index, runs in enumerate(work):
-        options = {"epochs": job.epochs, "batch_size": job.batch_size}
-        yield index, fleet.train(runs, **options, on_epoch=lambda _, all_: advance(len(all_)))
+        yield (
+            index,
+            fleet.train(runs, epochs=job.epochs, on_epoch=lambda _, all_: advance(len(all_))),
+        )
 
 
 def _there(job: Job, executor: Executor, work: Sequence[Sequence[Run]], advance: Advance) -> Found:

@@ -21,7 +21,7 @@ from ..schedules.spec import Schedule
 from ..tasks.data import Dataset, check_metric, load_digits
 from ..tasks.models import MLP
 from ..tasks.optimizers import Maker, Unless
-from ..training.loop import History
+from ..training.history import History
 from ..training.runs import Run
 from ..training.stats import mean_and_error
 from ..words.errors import check_number, nearest

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 
 from ..plotting.curves import blank_name, distinct_rates, name_group, places_for_names, stairs
 from ..plotting.style import Style
-from ..training.loop import History
+from ..training.history import History
 from ..training.stats import mean_and_error
 
 FINE = (0, (1, 1.65))

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 
-from ..training.loop import History
+from ..training.history import History
 from ..words import say
 
 

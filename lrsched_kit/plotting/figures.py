@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ..training.loop import History
+from ..training.history import History
 from ..training.stats import mean_and_error
 from ..words import say
 from .curves import (
