@@ -18,9 +18,8 @@ from lrsched_kit.tasks.data import load_digits
 from lrsched_kit.tasks.hidden import multiplications
 from lrsched_kit.tasks.models import CNN, LSTM, MLP, Transformer, seeded
 from lrsched_kit.tasks.optimizers import make_optimizer
-from lrsched_kit.training.batched import Stack
+from lrsched_kit.training.batched import LinearStack, Stack
 from lrsched_kit.training.fleet import Fleet, train_many
-from lrsched_kit.training.linear import LinearStack
 from lrsched_kit.training.loop import train
 from lrsched_kit.training.runs import Run
 

@@ -16,22 +16,12 @@ class Misfit(ValueError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says, as far as its first line goes.
-
-    >>> first_line(ValueError("no\\nmore"))
-    'no'
-    """
+    """Return what an error says, as far as its first line goes."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def loss_of(model: nn.Module, data: Dataset, outputs: Any, y: Tensor, *, trains: bool) -> Tensor:
-    """Return the loss of some outputs, one number, or refuse them.
-
-    >>> from lrsched_kit import load_digits
-    >>> data, model = load_digits(), nn.Linear(64, 10)
-    >>> loss_of(model, data, model(data.x_val), data.y_val, trains=True).shape
-    torch.Size([])
-    """
+    """Return the loss of some outputs, one number, or refuse them."""
     _check_shapes(model, data, outputs, y)
     loss = data.loss_fn(outputs, y)
     if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.is_floating_point():
@@ -135,7 +125,7 @@ def _last_module(model: nn.Module, data: Dataset) -> str:
     made: list[tuple[str, nn.Module, object]] = []
     hooks = [
         module.register_forward_hook(
-            lambda module, _, output, name=name: made.append((name, module, output))  # type: ignore[misc]
+            lambda module, _, output, name=name: made.append((name, module, output))
         )
         for name, module in model.named_modules()
     ]

@@ -6,9 +6,9 @@ import copy
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from operator import itemgetter, methodcaller
 from types import MappingProxyType
 from typing import Any
@@ -19,21 +19,20 @@ from torch import nn
 
 from ..tasks.data import Dataset
 from ..tasks.hidden import multiplications
-from ..tasks.optimizers import Maker, build_optimizer, check_maker
+from ..tasks.optimizers import Maker, build_optimizer
 from ..words.errors import check_number
+from .batched import LinearStack, Stack, linear_layers
 from .groups import Alone, Together
 from .history import History
-from .linear import price_of, stack_for
 from .loop import Training
 from .pool import Pool
 from .proof import Reason
-from .runs import Layout, Member, Run, complete, layout_of, member_of
+from .runs import Layout, Member, Run, layout_of, members_of
 from .threads import crew, one_thread
 from .trial import try_out
 from .unchanged import unchanged
 from .ways import MOST_TOGETHER, Ways
 
-_MOST_RUNS = 1024
 # Another thread pays for each so many multiplications in a forward step of the fleet, each counted
 # at its stack's price (measured: see benchmarks/bench_fleet.py).
 _WORK_FOR_A_THREAD = 4_000_000
@@ -48,7 +47,7 @@ def train_many(
     batch_size: int = 16,
     step_every: str = "epoch",
     make_optimizer: Maker | None = None,
-    on_epoch: Callable[[int, list[History]], None] | None = None,
+    on_epoch: Callable[[int, list[History]], object] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> list[History]:
     """Train all ``runs`` together and return what `train` would return for each.
@@ -109,20 +108,13 @@ def train_many(
 class Fleet:
     """A model and a data set, found fit for each other once, to be trained as often as one likes.
 
-    `train_many` makes one for each call. What has been proved is remembered, so that a lab pays
-    for it once. Random numbers of the process are borrowed while one is made, so a lab does that
-    in its cell.
+    What has been proved is remembered, so that a lab pays for it once. Random numbers of the
+    process are borrowed while one is made, so a lab does that in its cell.
 
     Args:
-        make_model, data, batch_size: as for `train_many`.
+        make_model, data, batch_size: as for `train_many`, which raises the same errors.
         models: seed -> its model, as far as they have been made already.
         dtype: of the arithmetic: models and data are converted; None: they are left as they are.
-
-    Attributes:
-        trial: what a forward pass of the model does.
-
-    Raises:
-        ValueError: as `train_many`.
     """
 
     def __init__(
@@ -149,13 +141,16 @@ class Fleet:
                     f"{error}; it does train in single precision: compare and sweep train in "
                     "double precision unless they are told dtype=torch.float32."
                 ) from error
-            self._make_stack = stack_for(first, self._data, self.trial)
+            layers = linear_layers(first, self._data, self.trial)
+            self._make_stack: Callable[..., Stack] = (
+                partial(LinearStack, layers=layers) if layers else Stack
+            )
             self._ways = Ways(
                 self._models, self._data, self.trial, self._make_stack, self._batch_size
             )
             with unchanged(first):
                 work = multiplications(first.eval(), self._data.x_train[:2])
-        self._work = work / len(self._data.x_train[:2]) * price_of(self._make_stack)
+        self._work = work / len(self._data.x_train[:2]) * (LinearStack if layers else Stack).price
         named = first.named_parameters()
         self._one_group = tuple(sorted((name, 0) for name, p in named if p.requires_grad))
 
@@ -194,7 +189,7 @@ class Fleet:
         epochs: int,
         step_every: str = "epoch",
         make_optimizer: Maker | None = None,
-        on_epoch: Callable[[int, list[History]], None] | None = None,
+        on_epoch: Callable[[int, list[History]], object] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> list[History]:
         """Train all ``runs`` together: see `train_many`."""
@@ -228,22 +223,15 @@ class Fleet:
         self, runs: Sequence[Run], epochs: int, step_every: str, maker: Maker | None = None
     ) -> list[Member]:
         """Return the runs complete, or say what is wrong with them."""
-        epochs = int(check_number("epochs", epochs, integer=True))
-        runs = list(runs)
-        if not all(isinstance(run, Run) for run in runs):
-            raise ValueError(f"runs must hold Run objects only, got {runs!r:.80}.")
-        if not 1 <= len(runs) <= _MOST_RUNS:
-            raise ValueError(f"runs must hold 1 to {_MOST_RUNS} runs, got {len(runs)}.")
-        check_maker(maker)
-        members = []
-        for place, run in enumerate(runs):
-            with _naming(place):
-                run = complete(run, step_every, maker)
-            layout = self._layout(run)
-            with _naming(place):
-                room = {"epochs": epochs, "steps": self._steps}
-                members.append(member_of(place, run, layout, self._data, **room))
-        return members
+        return members_of(
+            runs,
+            self._layout,
+            self._data,
+            epochs=epochs,
+            steps=self._steps,
+            step_every=step_every,
+            maker=maker,
+        )
 
     def _layout(self, run: Run) -> Layout:
         """Return how that run's optimizer moves its model's parameters."""
@@ -304,15 +292,6 @@ class Fleet:
             metric=run.metric,
             trial=None if reason.is_other_kind else self.trial,
         )
-
-
-@contextmanager
-def _naming(place: int) -> Iterator[None]:
-    """Let an error say which run it is about."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"runs[{place}]: {error}") from None
 
 
 def _in_order(groups: Sequence[Together | Alone]) -> list[History]:

@@ -49,8 +49,10 @@ class Together:
         self._lr = PerRun(stack, group_of)
         self._momentum = PerRun(stack, dict.fromkeys(group_of, 0))
         self._updates = 0
-        room = {"metrics": data.metrics, "groups": len(layout.rates)}
-        self.histories = [History.empty(epochs, self._steps, **room) for _ in members]
+        groups = len(layout.rates)
+        self.histories = [
+            History.empty(epochs, self._steps, metrics=data.metrics, groups=groups) for _ in members
+        ]
         self._going = np.full(len(members), True)
         if not stack.model.training:
             stack.model.train()

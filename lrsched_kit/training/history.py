@@ -37,7 +37,7 @@ class History:
     val_accuracy: np.ndarray
     diverged_at: int | None = None
     metrics: Mapping[str, np.ndarray] = field(default_factory=dict)
-    group_lr: np.ndarray = field(default=None)  # type: ignore[assignment]  # see __post_init__
+    group_lr: np.ndarray = field(default=None)  # type: ignore[arg-type]  # see __post_init__
     alone: str = ""
 
     def __post_init__(self) -> None:
@@ -104,5 +104,5 @@ class History:
         rates = np.full((groups, epochs * steps_per_epoch), math.nan)
         scores = {name: np.full(epochs, math.nan) for name in metrics}
         accuracy = scores.get("accuracy", np.full(epochs, math.nan))
-        losses = np.full((2, epochs), math.nan)
-        return cls(rates[0], *losses, accuracy, metrics=scores, group_lr=rates)
+        train, val = np.full((2, epochs), math.nan)
+        return cls(rates[0], train, val, accuracy, metrics=scores, group_lr=rates)

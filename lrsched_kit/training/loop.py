@@ -84,7 +84,7 @@ def train(
     seed: int = 0,
     step_every: str = "epoch",
     metric: str | None = None,
-    on_epoch: Callable[[int, History], None] | None = None,
+    on_epoch: Callable[[int, History], object] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> History:
     """Train ``model`` in place and record what was applied.
@@ -231,8 +231,7 @@ def check_parts(
     metric: str | None = None,
 ) -> str | None:
     """Raise a ValueError unless these can be trained together; return what a plateau is told."""
-    plateau = isinstance(scheduler, ReduceLROnPlateau)
-    check_step_every(step_every, wants_metric=plateau)
+    check_step_every(step_every, wants_metric=isinstance(scheduler, ReduceLROnPlateau))
     if scheduler is not None and getattr(scheduler, "optimizer", optimizer) is not optimizer:
         raise ValueError(
             "scheduler must drive the optimizer that trains, got one built on another optimizer."
@@ -243,7 +242,9 @@ def check_parts(
         raise ValueError(
             "optimizer must hold parameters of the model that trains, got those of another model."
         )
-    return told_metric(data, scheduler.mode, metric) if plateau else None
+    if isinstance(scheduler, ReduceLROnPlateau):
+        return told_metric(data, scheduler.mode, metric)
+    return None
 
 
 def check_length(scheduler: LRScheduler | None, steps: int) -> None:

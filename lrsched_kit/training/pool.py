@@ -7,22 +7,18 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ..tasks.data import Dataset
 from ..tasks.hidden import copy_hooks, hooked
 from ..tasks.models import seeded
 from .trial import try_out
-from .unchanged import is_lazy
 
 
 class Pool(dict[int, nn.Module]):
     """Seed -> its model, as training begins with it, made when it is asked for; never trained.
 
-    Args:
-        make_model: makes one.
-        data, batch_size: what lazy layers take their shapes from.
-        given: models that have been made already.
-        dtype: what their numbers are converted to; None: they are left as they are.
+    Lazy layers take their shapes from the data; other arguments are those of `Fleet`.
     """
 
     def __init__(

@@ -37,11 +37,7 @@ MakeOptimizer = Callable[[nn.Module], optim.Optimizer]
 
 
 class Reason:
-    """Why a run trains by itself: a sentence, put into words when it is read.
-
-    >>> str(Reason("alone_hook", name="fc1"))
-    "it has a hook, on 'fc1'"
-    """
+    """Why a run trains by itself: a sentence, put into words when it is read."""
 
     def __init__(self, key: str, **values: object) -> None:
         self._key, self._values = key, values
@@ -68,36 +64,19 @@ def prove(
     make_optimizer: MakeOptimizer,
     layout: Layout,
 ) -> tuple[list[Reason | None], frozenset[str]]:
-    """Take a step both ways.
-
-    Args:
-        models: as training would begin with them; they are copied.
-        data: gives rows, loss and metrics.
-        make_stack: how they would train together.
-        make_optimizer: gives a model's optimizer.
-        layout: of the first model's.
+    """Take a step both ways, from copies of the models; ``layout`` is the first one's.
 
     Returns:
         For each model why it must train alone, or None; and the names of parameters that no
         gradient reaches.
-
-    >>> from lrsched_kit import load_digits
-    >>> model, data = nn.Linear(64, 10), load_digits()
-    >>> def adam(model):
-    ...     return optim.Adam(model.parameters())
-    >>> prove([model], data, Stack, adam, layout_of(adam(model), model))
-    ([None], frozenset())
     """
-    how = models, data, make_stack, make_optimizer, layout
-    with _no_fallbacks():
+    for dtype in (torch.float64, None):  # some models keep numbers in single precision
         try:
-            return _prove(*how, torch.float64)
-        except Exception:  # a model that keeps numbers in single precision, say
-            pass
-        try:
-            return _prove(*how, None)
+            with _no_fallbacks():
+                return _prove(models, data, make_stack, make_optimizer, layout, dtype)
         except Exception as error:
-            return [_refusal(error)] * len(models), frozenset()
+            refusal = _refusal(error)
+    return [refusal] * len(models), frozenset()
 
 
 @contextmanager
@@ -212,11 +191,10 @@ def _step(model: nn.Module, data: Dataset, make_optimizer: MakeOptimizer) -> tup
         scores = [data.loss_fn(outputs, data.y_val[rows]), *_tensors(outputs)]
     after = _numbers(model.named_parameters())
     with torch.no_grad():
-        for kept, now in zip(
-            before, (model.named_parameters(), model.named_buffers()), strict=True
-        ):
-            for name, numbers in now:
-                numbers.copy_(kept[name])
+        for name, p in model.named_parameters():
+            p.copy_(before[0][name])
+        for name, buffer in model.named_buffers():
+            buffer.copy_(before[1][name])
     shapes = {name: p.shape for name, p in before[0].items()}
     kind = _Kind(shapes, [*calls, *more], layout, still)
     return _Step(loss.detach(), after, buffers, scores), kind

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,9 +16,11 @@ from ..schedules.catalogue import SCHEDULES, get_schedule
 from ..schedules.spec import Schedule, dummy_optimizer
 from ..tasks.data import Dataset, told_metric
 from ..tasks.hidden import parts_of
-from ..tasks.optimizers import Maker, Unless, get_rule, rates_of, rule_of
+from ..tasks.optimizers import Maker, Unless, check_maker, get_rule, rates_of, rule_of
 from ..words.errors import check_number
 from .loop import check_length, check_step_every, scheduler_steps
+
+_MOST_RUNS = 1024
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,7 @@ class Layout:
         return replace(self, rates=tuple(rate / self.rates[0] for rate in self.rates))
 
     def is_like(self, other: Layout) -> bool:
-        """Whether the two differ by a common factor of their rates at most.
-
-        >>> one, other = Layout("sgd", (0.1, 0.2), ()), Layout("sgd", (0.3, 0.6), ())
-        >>> one.is_like(other), one.is_like(Layout("adam", (0.1, 0.2), ()))
-        (True, False)
-        """
+        """Whether the two differ by a common factor of their rates at most."""
         same = (self.rule, self.group_of) == (other.rule, other.group_of)
         mine, theirs = self.relative.rates, other.relative.rates
         return same and len(mine) == len(theirs) and all(map(math.isclose, mine, theirs))
@@ -92,15 +90,8 @@ def layout_of(optimizer: Optimizer, model: nn.Module) -> Layout:
     return Layout(rule, rates_of(optimizer), tuple(sorted(places)))
 
 
-def complete(run: Run, step_every: str, maker: Maker | None) -> Run:
-    """Return a run with all its params, its unit, and the optimizer that all runs share, if so.
-
-    Raises:
-        ValueError: naming argument, constraint and value.
-
-    >>> complete(Run("StepLR", {"gamma": 0.5}), "batch", None).params
-    {'step_size': 5, 'gamma': 0.5}
-    """
+def _complete(run: Run, step_every: str, maker: Maker | None) -> Run:
+    """Return a run with all its params, its unit, and the optimizer that all runs share, if so."""
     if maker is not None and run.optimizer != "momentum":
         raise ValueError(
             f"optimizer must be left out where make_optimizer is given, got {run.optimizer!r}."
@@ -160,14 +151,10 @@ class Member:
         return self.schedule.build(optimizer, total_steps=self.total_steps, **self.run.params)
 
 
-def member_of(
+def _member_of(
     place: int, run: Run, layout: Layout, data: Dataset, *, epochs: int, steps: int
 ) -> Member:
-    """Return a complete run as a fleet needs it; ``steps`` are the updates of an epoch.
-
-    Raises:
-        ValueError: where the schedule does not go with the rates, the unit, or the data.
-    """
+    """Return a complete run as a fleet needs it; ``steps`` are the updates of an epoch."""
     total_steps = scheduler_steps(epochs, steps, run.step_every)
     member = Member(place, run, layout, total_steps, None, False)
     schedule, mode, own = member.schedule, None, False
@@ -186,3 +173,40 @@ def member_of(
     if mode is not None:
         told_metric(data, mode, run.metric)
     return replace(member, mode=mode, has_own_scheduler=own)
+
+
+def members_of(
+    runs: Sequence[Run],
+    find_layout: Callable[[Run], Layout],
+    data: Dataset,
+    *,
+    epochs: int,
+    steps: int,
+    step_every: str,
+    maker: Maker | None,
+) -> list[Member]:
+    """Return the runs complete, or raise a ValueError that says what is wrong with them."""
+    epochs = int(check_number("epochs", epochs, integer=True))
+    runs = list(runs)
+    if not all(isinstance(run, Run) for run in runs):
+        raise ValueError(f"runs must hold Run objects only, got {runs!r:.80}.")
+    if not 1 <= len(runs) <= _MOST_RUNS:
+        raise ValueError(f"runs must hold 1 to {_MOST_RUNS} runs, got {len(runs)}.")
+    check_maker(maker)
+    members = []
+    for place, run in enumerate(runs):
+        with _naming(place):
+            run = _complete(run, step_every, maker)
+        layout = find_layout(run)
+        with _naming(place):
+            members.append(_member_of(place, run, layout, data, epochs=epochs, steps=steps))
+    return members
+
+
+@contextmanager
+def _naming(place: int) -> Iterator[None]:
+    """Let an error say which run it is about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"runs[{place}]: {error}") from None

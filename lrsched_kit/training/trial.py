@@ -130,11 +130,7 @@ out_features=3, bias=True): give it 10 outputs, one per class.
 
 
 def batch_sizes(rows: int, batch_size: int) -> list[int]:
-    """Return the sizes of the batches to come, each once: the usual one, and the last one's.
-
-    >>> batch_sizes(33, 16), batch_sizes(32, 16), batch_sizes(5, 16)
-    ([16, 1], [16], [5])
-    """
+    """Return the sizes of the batches to come, each once: the usual one, and the last one's."""
     return list(dict.fromkeys([min(batch_size, rows), rows % batch_size or batch_size]))
 
 
@@ -167,8 +163,8 @@ def _run(model: nn.Module, data: Dataset, batch_size: int, *, listen: bool) -> t
 
 
 def _others() -> tuple[Any, ...]:
-    _, numbers, place, *_ = np.random.get_state()
-    return random.getstate(), numbers.tobytes(), place  # type: ignore[union-attr]
+    numpys: Any = np.random.get_state()
+    return random.getstate(), numpys[1].tobytes(), numpys[2]
 
 
 def _outputs(model: nn.Module, data: Dataset, part: str, rows: slice, recorder: _Recorder) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ..tasks.randomness import borrowed
 
@@ -61,22 +62,13 @@ def unchanged(model: nn.Module, loss: Any = None) -> Iterator[Callable[[], str]]
             now = _attributes(holder)
             for key in attributes.keys() | now.keys():
                 then, value = attributes.get(key, (None, None))
-                if not same(value, now.get(key, (None, None))[1]):
+                if not _same(value, now.get(key, (None, None))[1]):
                     changed.append(f"{name}.{key}".lstrip("."))
                     _put_back(then, value)
                 if key not in attributes:
                     delattr(holder, key)
                 elif vars(holder).get(key) is not then:
                     setattr(holder, key, then)
-
-
-def is_lazy(tensor: Tensor) -> bool:
-    """Whether a parameter or buffer has no shape yet.
-
-    >>> is_lazy(nn.LazyLinear(3).weight), is_lazy(nn.Linear(2, 3).weight)
-    (True, False)
-    """
-    return isinstance(tensor, nn.parameter.UninitializedTensorMixin)
 
 
 def _attributes(holder: Any) -> dict[str, tuple[Any, Any]]:
@@ -125,12 +117,8 @@ def _has_state(value: Any) -> bool:
     )
 
 
-def same(first: Any, second: Any) -> bool:
-    """Whether two copies of a thing, taken one after the other, are equal as far as one can tell.
-
-    >>> same([torch.tensor(torch.nan)], [torch.tensor(torch.nan)]), same({"n": 1}, {"n": 2})
-    (True, False)
-    """
+def _same(first: Any, second: Any) -> bool:
+    """Whether two copies of a thing are equal, as far as one can tell; NaN equals NaN."""
     if isinstance(first, Tensor) and isinstance(second, Tensor):
         return (
             first.shape == second.shape
@@ -138,13 +126,13 @@ def same(first: Any, second: Any) -> bool:
             and torch.equal(first.nan_to_num(), second.nan_to_num())
         )
     if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
-        return len(first) == len(second) and all(map(same, first, second))
+        return len(first) == len(second) and all(map(_same, first, second))
     if isinstance(first, dict) and isinstance(second, dict):
-        return first.keys() == second.keys() and all(same(first[k], second[k]) for k in first)
+        return first.keys() == second.keys() and all(_same(first[k], second[k]) for k in first)
     if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
         return np.array_equal(first, second)
     if type(first) is not type(second) or isinstance(first, _Unknown):
         return False
     if _has_state(first):
-        return same(vars(first), vars(second))
+        return _same(vars(first), vars(second))
     return not isinstance(first, (*PLAIN, set)) or first == second  # of others nobody can tell

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,7 +15,6 @@ from ..tasks.data import Dataset
 from ..tasks.hidden import hooked
 from ..tasks.optimizers import Unless, build_optimizer
 from .batched import Stack
-from .linear import nodes_of
 from .proof import Reason, has_one_precision, prove
 from .runs import Layout, Member
 from .trial import Trial, batch_sizes
@@ -28,15 +28,8 @@ MOST_TOGETHER = 64  # more runs at once gain nothing, and fill caches and memory
 class Ways:
     """Decides for each run whether it trains together with others; what is proved is remembered.
 
-    Args:
-        models: seed -> its model, as training begins with it.
-        data: what they train on.
-        trial: of seed 0's model.
-        make_stack: how they would train together.
-        batch_size: rows per update.
-
     Attributes:
-        reason: why none of them trains together with others, or None.
+        reason: why none of them does, or None.
     """
 
     def __init__(
@@ -49,12 +42,12 @@ class Ways:
     ) -> None:
         self._models, self._data, self._make_stack = models, data, make_stack
         self._proofs: dict[tuple[int, Layout], Way] = {}
-        self.reason = reason_of_kind(models[0], trial)
+        self.reason = _reason_of_kind(models[0], trial)
         self._reached: list[tuple[frozenset[str], bool]] = []
         if self.reason is None:
             with unchanged(models[0], data.loss_fn):
                 sizes = batch_sizes(len(data.x_train), batch_size)
-                self._reached = [reached(models[0], data, size) for size in sizes]
+                self._reached = [_reached(models[0], data, size) for size in sizes]
 
     def of(self, members: Sequence[Member]) -> list[Way]:
         """Return the way of each run."""
@@ -99,7 +92,7 @@ class Ways:
         return Reason("alone_function") if any(own for _, own in self._reached) else None
 
 
-def reason_of_kind(model: nn.Module, trial: Trial) -> Reason | None:
+def _reason_of_kind(model: nn.Module, trial: Trial) -> Reason | None:
     """Say why such models cannot train together, as far as a look at one of them tells."""
     if trial.drawing:
         names = sorted({getattr(function, "__name__", "") for function in trial.drawing})
@@ -115,22 +108,29 @@ def reason_of_kind(model: nn.Module, trial: Trial) -> Reason | None:
     return None if has_one_precision(model) else Reason("alone_precision")
 
 
-def reached(model: nn.Module, data: Dataset, rows: int) -> tuple[frozenset[str], bool]:
+def _reached(model: nn.Module, data: Dataset, rows: int) -> tuple[frozenset[str], bool]:
     """Name the parameters that gradients of a batch of so many rows reach.
 
     Also say whether they go through a derivative of the reader's own: one that clips, say, does
     so only where gradients are large, and a step that is tried need not show it.
-
-    >>> from lrsched_kit import load_digits
-    >>> names, own = reached(nn.Linear(64, 10), load_digits(), 16)
-    >>> sorted(names), own
-    (['bias', 'weight'], False)
     """
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not model.training:
         model.train()
     loss = data.loss_fn(model(data.x_train[:rows]), data.y_train[:rows])
-    own = any(isinstance(node, BackwardCFunction) for node in nodes_of(loss))
+    own = any(isinstance(node, BackwardCFunction) for node in _nodes_of(loss))
     grads = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
     found = frozenset(name for name, grad in zip(named, grads, strict=True) if grad is not None)
     return found, own
+
+
+def _nodes_of(outputs: torch.Tensor) -> list[Any]:
+    """Return the nodes of the graph that derivatives are worked out by."""
+    found: dict[Any, None] = {}
+    todo = [outputs.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in found:
+            found[node] = None
+            todo += [following for following, _ in node.next_functions]
+    return list(found)
