@@ -384,9 +384,9 @@ def any_fleet(draw):
     data = make_data(loss)
     maker = draw(st.none() | makers)
     step_every = draw(st.sampled_from(["epoch", "batch"]))
-    runs = draw(st.lists(any_run(data, maker is not None, step_every), min_size=1, max_size=3))
+    runs = draw(st.lists(any_run(data, maker is not None, step_every), min_size=1, max_size=2))
     options = {
-        "epochs": draw(st.integers(1, 3)),
+        "epochs": draw(st.integers(1, 2)),
         # The last batch has four rows, as many as the others, six, two, or one, or is the only one.
         "batch_size": draw(st.sampled_from([6, 8, 10, 7, 15, 20])),
         "step_every": step_every,

@@ -178,9 +178,9 @@ class Fleet:
             ((reason, _),) = self._ways.of([member])
         return "" if reason is None else str(reason)
 
-    def refuse_early(self, runs: Sequence[Run], *, epochs: int, step_every: str = "epoch") -> None:
+    def refuse_early(self, runs: Sequence[Run], *, epochs: int) -> None:
         """Raise the ValueError that `train` would raise, if so; nothing is trained."""
-        self._members(runs, epochs, step_every)
+        self._members(runs, epochs, "epoch")
 
     def train(
         self,
@@ -223,15 +223,8 @@ class Fleet:
         self, runs: Sequence[Run], epochs: int, step_every: str, maker: Maker | None = None
     ) -> list[Member]:
         """Return the runs complete, or say what is wrong with them."""
-        return members_of(
-            runs,
-            self._layout,
-            self._data,
-            epochs=epochs,
-            steps=self._steps,
-            step_every=step_every,
-            maker=maker,
-        )
+        epochs = int(check_number("epochs", epochs, integer=True))
+        return members_of(runs, self._layout, self._data, epochs, self._steps, step_every, maker)
 
     def _layout(self, run: Run) -> Layout:
         """Return how that run's optimizer moves its model's parameters."""

@@ -118,8 +118,7 @@ def _prove(
     steps, kinds = zip(*(_step(model, data, make_optimizer) for model in copies), strict=True)
     first = kinds[0]
     reasons = [
-        _other_kind(kind, first, layout) or _not_finite(step)
-        for step, kind in zip(steps, kinds, strict=True)
+        _other_kind(step, kind, first, layout) for step, kind in zip(steps, kinds, strict=True)
     ]
     if sound := [i for i, reason in enumerate(reasons) if reason is None]:
         stack = make_stack([copies[i] for i in sound], data, first.still)
@@ -214,7 +213,7 @@ def _tensors(outputs: Any) -> list[Tensor]:
     return [tensor for part in parts for tensor in _tensors(part)]
 
 
-def _other_kind(kind: _Kind, first: _Kind, layout: Layout) -> Reason | None:
+def _other_kind(step: _Step, kind: _Kind, first: _Kind, layout: Layout) -> Reason | None:
     """Say in which way a model is not of the first one's kind."""
     if kind.shapes != first.shapes:
         return Reason("alone_shapes")
@@ -222,10 +221,6 @@ def _other_kind(kind: _Kind, first: _Kind, layout: Layout) -> Reason | None:
         return Reason("alone_calls")
     if not kind.layout.is_like(layout) or kind.still != first.still:
         return Reason("alone_parameters")
-    return None
-
-
-def _not_finite(step: _Step) -> Reason | None:
     return None if bool(step.loss.isfinite()) else Reason("alone_not_finite")
 
 

@@ -179,14 +179,12 @@ def members_of(
     runs: Sequence[Run],
     find_layout: Callable[[Run], Layout],
     data: Dataset,
-    *,
     epochs: int,
     steps: int,
     step_every: str,
     maker: Maker | None,
 ) -> list[Member]:
     """Return the runs complete, or raise a ValueError that says what is wrong with them."""
-    epochs = int(check_number("epochs", epochs, integer=True))
     runs = list(runs)
     if not all(isinstance(run, Run) for run in runs):
         raise ValueError(f"runs must hold Run objects only, got {runs!r:.80}.")
