@@ -22,17 +22,10 @@ from .trial import Trial
 
 
 def losses(outputs: Tensor, y: Tensor) -> Tensor:
-    """Return each run's mean loss: for one run, what ``Dataset.loss_fn`` returns.
+    """Return each run's mean loss, shape ``(K,)``: for one run, what ``Dataset.loss_fn`` returns.
 
-    Args:
-        outputs: shape ``(K, rows, classes)``, or ``(K, rows, outputs)`` for a regression.
-        y: classes, shape ``(K, rows)``, or targets, shape ``(K, rows, outputs)``.
-
-    Returns:
-        Shape ``(K,)``.
-
-    >>> losses(torch.zeros(3, 5, 2), torch.zeros(3, 5, dtype=torch.int64)).round(decimals=4)
-    tensor([0.6931, 0.6931, 0.6931])
+    Outputs have shape ``(K, rows, classes)``, or ``(K, rows, outputs)`` for a regression; y holds
+    classes, shape ``(K, rows)``, or targets, shape ``(K, rows, outputs)``.
     """
     if y.is_floating_point():
         each = functional.mse_loss(outputs, y, reduction="none")
@@ -88,9 +81,7 @@ class Stack:
     def outputs(self, x: Tensor, *, shared: bool = False) -> Any:
         """Return the outputs, shape ``(K, rows, ...)``.
 
-        Args:
-            x: inputs, shape ``(K, rows, ...)``.
-            shared: x is instead ``(rows, ...)``, the same for every run.
+        Inputs have the same shape, or, where runs share them, ``(rows, ...)``.
         """
 
         def call(params: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Any:

@@ -204,7 +204,8 @@ class Fleet:
             return stop.is_set()
 
         with one_thread() as cores:
-            threads = self._threads(len(members), cores)
+            worth = len(members) * self._batch_size * self._work // _WORK_FOR_A_THREAD
+            threads = 1 if self._ways.reason else max(1, min(cores, int(worth)))
             groups = self._groups(members, epochs, threads)
             with crew(threads, stop) as each:
                 for epoch in range(epochs):
@@ -232,13 +233,6 @@ class Fleet:
             model = self._models[run.seed]
             return layout_of(build_optimizer(run.optimizer, model, run.base_lr), model)
         return Layout(run.optimizer, (run.base_lr,), self._one_group)
-
-    def _threads(self, runs: int, cores: int) -> int:
-        """Return how many threads such a fleet is worth. (Runs that train alone gain by none.)"""
-        if self._ways.reason is not None:
-            return 1
-        worth = runs * self._batch_size * self._work // _WORK_FOR_A_THREAD
-        return max(1, min(cores, int(worth)))
 
     def _groups(
         self, members: Sequence[Member], epochs: int, threads: int

@@ -24,11 +24,7 @@ STEP_EVERY = ("epoch", "batch")
 
 
 def scheduler_steps(epochs: int, steps_per_epoch: int, step_every: str | None) -> int:
-    """Return how often so many epochs step a scheduler.
-
-    >>> scheduler_steps(3, 88, "epoch"), scheduler_steps(3, 88, "batch")
-    (3, 264)
-    """
+    """Return how often so many epochs step a scheduler."""
     return epochs * (steps_per_epoch if step_every == "batch" else 1)
 
 

@@ -26,15 +26,7 @@ class _OneThread:
 
     @contextmanager
     def __call__(self) -> Iterator[int]:
-        """Hold torch to one thread; the ``with`` statement is given the process's own count.
-
-        >>> before = torch.get_num_threads()
-        >>> with one_thread() as count:
-        ...     torch.get_num_threads(), count == before
-        (1, True)
-        >>> torch.get_num_threads() == before
-        True
-        """
+        """Hold torch to one thread; the ``with`` statement is given the process's own count."""
         with self._lock:
             if self._holders == 0:
                 self._own = torch.get_num_threads()
