@@ -109,7 +109,7 @@ def proof():
     runs = [Run(name, seed=seed) for name in ("StepLR", "Constant") for seed in range(5)]
     shares = []
     for _ in range(4 * REPEATS):
-        fleet = Fleet(MLP, DIGITS, {seed: seeded(MLP, seed) for seed in range(5)})
+        fleet = Fleet(MLP, DIGITS, 16, {seed: seeded(MLP, seed) for seed in range(5)})
         first = seconds(lambda fleet=fleet: fleet.train(runs, epochs=1))
         later = min(seconds(lambda fleet=fleet: fleet.train(runs, epochs=1)) for _ in range(2))
         whole = seconds(lambda fleet=fleet: fleet.train(runs, epochs=EPOCHS))
@@ -154,16 +154,12 @@ def table():
 def first_epoch():
     """How soon a lab with the Transformer has something to draw, and all: 10 runs, 12 epochs."""
     models = {seed: seeded(Transformer, seed) for seed in range(5)}
-    lab, advice = Fleet(Transformer, DIGITS, models), get_advice("Transformer")
+    advice = get_advice("Transformer")
+    lab = Fleet(Transformer, DIGITS, advice.batch_size, models)
     lr = advice.base_lr["momentum"]
     runs = [Run(name, base_lr=lr, seed=s) for name in ("StepLR", "Constant") for s in range(5)]
     start, ends = time.perf_counter(), []
-    lab.train(
-        runs,
-        epochs=12,
-        batch_size=advice.batch_size,
-        on_epoch=lambda *_: ends.append(time.perf_counter() - start),
-    )
+    lab.train(runs, epochs=12, on_epoch=lambda *_: ends.append(time.perf_counter() - start))
     print("\nTransformer, 10 runs as in a lab: targets < 0.5 s, picture included, and < 5 s")
     print(f"  first epoch {ends[0]:.2f} s, all {len(ends)} epochs {ends[-1]:.1f} s")
 

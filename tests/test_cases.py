@@ -322,9 +322,9 @@ def test_what_a_model_draws_depends_on_the_seed_alone(way, make_model):
     for outside in (1, 2):
         torch.manual_seed(outside)
         np.random.seed(outside)
-        found.append(way(make_model, epochs=2).val_loss.tolist())
+        found.append(way(make_model, small(), epochs=2).val_loss.tolist())
     assert found[0] == found[1]
-    assert found[0] == pytest.approx(plain(make_model, epochs=2).val_loss, rel=1e-4)
+    assert found[0] == pytest.approx(plain(make_model, small(), epochs=2).val_loss, rel=1e-4)
 
 
 @pytest.mark.parametrize("make_model", [dropout, Noisy, NumpyNoise])
@@ -360,7 +360,7 @@ def test_draws_on_two_threads_do_not_meet(make_model):
     runs = [Run("Constant", optimizer="sgd", seed=seed) for seed in (2, 0, 1)]
 
     def losses(**options):
-        found = train_many(make_model, small(), runs, epochs=20, **options)
+        found = train_many(make_model, small(), runs, epochs=8, **options)
         return [history.val_loss.tolist() for history in found]
 
     torch.manual_seed(3)

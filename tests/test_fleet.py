@@ -16,13 +16,15 @@ from lrsched_kit.tasks.optimizers import make_optimizer
 from lrsched_kit.training import fleet
 from lrsched_kit.training.batched import LinearStack, Stack, linear_layers
 from lrsched_kit.training.fleet import Fleet, train_many
-from lrsched_kit.training.loop import one_thread, train
+from lrsched_kit.training.loop import train
 from lrsched_kit.training.runs import Run
+from lrsched_kit.training.threads import one_thread
 from lrsched_kit.training.trial import try_out
 
 DIGITS = load_digits()
 PRECISE = DIGITS.to(torch.float64)
 SMALL = replace(DIGITS, x_train=DIGITS.x_train[:100], y_train=DIGITS.y_train[:100])
+TINY = replace(SMALL, x_val=SMALL.x_val[:30], y_val=SMALL.y_val[:30]).to(torch.float64)
 
 
 def mlp():
@@ -92,10 +94,9 @@ def test_a_mixed_fleet_does_what_the_plain_loop_does(make_model):
         Run("CosineAnnealingLR", {"T_max": 7}, 0.01, "adam", 1),
         Run("ExponentialLR", {}, 0.01, "adamw", 2),
     ]
-    options = {"epochs": 20, "batch_size": 32}
+    options = {"epochs": 9, "batch_size": 16}
     assert_equal(
-        train_many(make_model, PRECISE, runs, **options),
-        one_by_one(make_model, PRECISE, runs, **options),
+        train_many(make_model, TINY, runs, **options), one_by_one(make_model, TINY, runs, **options)
     )
 
 
@@ -106,13 +107,13 @@ def test_each_architecture_does_what_the_plain_loop_does(model):
         Run("StepLR", {"step_size": 2}, 0.05, seed=1),
         Run("ExponentialLR", {}, 0.01, "adam", seed=1),
     ]
-    options = {"epochs": 3, "batch_size": 150}
+    options = {"epochs": 3, "batch_size": 30}
 
     def precise():
         return model().double()
 
     assert_equal(
-        train_many(precise, PRECISE, runs, **options), one_by_one(precise, PRECISE, runs, **options)
+        train_many(precise, TINY, runs, **options), one_by_one(precise, TINY, runs, **options)
     )
 
 
@@ -140,14 +141,13 @@ def any_run(draw, step_every, total_steps):
 @given(st.data())
 def test_any_fleet_does_what_the_plain_loop_does(data):
     step_every = data.draw(st.sampled_from(["epoch", "batch"]))
-    epochs, batch_size = data.draw(st.integers(1, 3)), data.draw(st.integers(60, 1500))
-    total_steps = epochs * (-(-1400 // batch_size) if step_every == "batch" else 1)
+    epochs, batch_size = data.draw(st.integers(1, 3)), data.draw(st.integers(9, 110))
+    total_steps = epochs * (-(-100 // batch_size) if step_every == "batch" else 1)
     runs = data.draw(st.lists(any_run(step_every, total_steps), min_size=1, max_size=6))
     options = {"epochs": epochs, "batch_size": batch_size, "step_every": step_every}
     make_model = data.draw(st.sampled_from([mlp, tanh_net, conv_net]))
     assert_equal(
-        train_many(make_model, PRECISE, runs, **options),
-        one_by_one(make_model, PRECISE, runs, **options),
+        train_many(make_model, TINY, runs, **options), one_by_one(make_model, TINY, runs, **options)
     )
 
 
@@ -170,10 +170,10 @@ def test_each_run_may_step_its_scheduler_in_its_own_unit():
         Run("WSD", {}, step_every="batch"),
         Run("ReduceLROnPlateau", {"patience": 0}, step_every="epoch"),
     ]
-    options = {"epochs": 3, "batch_size": 100}
-    histories = train_many(mlp, PRECISE, runs, **options)
-    assert_equal(histories, one_by_one(mlp, PRECISE, runs, **options))
-    assert [len(set(history.lr)) for history in histories[:2]] == [3, 3 * 14]
+    options = {"epochs": 3, "batch_size": 16}
+    histories = train_many(mlp, TINY, runs, **options)
+    assert_equal(histories, one_by_one(mlp, TINY, runs, **options))
+    assert [len(set(history.lr)) for history in histories[:2]] == [3, 3 * 7]
 
 
 @pytest.mark.parametrize("step_every", ["epoch", "batch"])
@@ -185,10 +185,8 @@ def test_schedules_that_move_momentum_do_what_they_do_in_the_plain_loop(optimize
         Run("CyclicLR", {"max_lr": 0.03, "cycles": 3}, 0.01, optimizer, 1),
         Run("OneCycleLR", {}, 0.01, optimizer, 2),
     ]
-    options = {"epochs": 6, "batch_size": 100, "step_every": step_every}
-    assert_equal(
-        train_many(mlp, PRECISE, runs, **options), one_by_one(mlp, PRECISE, runs, **options)
-    )
+    options = {"epochs": 6, "batch_size": 30, "step_every": step_every}
+    assert_equal(train_many(mlp, TINY, runs, **options), one_by_one(mlp, TINY, runs, **options))
 
 
 def test_momentum_makes_a_difference_where_only_momentum_moves():
@@ -210,8 +208,8 @@ def test_frozen_parameters_stay_frozen():
 
     runs, options = [Run("Constant", optimizer="adamw", base_lr=0.01)], {"epochs": 2}
     assert_equal(
-        train_many(half_frozen, PRECISE, runs, **options),
-        one_by_one(half_frozen, PRECISE, runs, **options),
+        train_many(half_frozen, TINY, runs, **options),
+        one_by_one(half_frozen, TINY, runs, **options),
     )
 
 
@@ -222,9 +220,7 @@ def test_tied_parameters_stay_tied():
         return model.double()
 
     runs, options = [Run("Constant", seed=seed) for seed in range(2)], {"epochs": 2}
-    assert_equal(
-        train_many(tied, PRECISE, runs, **options), one_by_one(tied, PRECISE, runs, **options)
-    )
+    assert_equal(train_many(tied, TINY, runs, **options), one_by_one(tied, TINY, runs, **options))
 
 
 # Runs are kept apart
@@ -235,9 +231,9 @@ def test_tied_parameters_stay_tied():
 )
 def test_a_diverging_run_leaves_the_others_alone_to_the_bit(make_model):
     runs = [Run("StepLR", seed=seed) for seed in range(5)]
-    sound = train_many(make_model, DIGITS, runs, epochs=3, batch_size=50)
+    sound = train_many(make_model, SMALL, runs, epochs=2, batch_size=30)
     runs[2] = Run("Constant", base_lr=1e38)
-    histories = train_many(make_model, DIGITS, runs, epochs=3, batch_size=50)
+    histories = train_many(make_model, SMALL, runs, epochs=2, batch_size=30)
     assert [history.diverged_at for history in histories] == [None, None, 0, None, None]
     assert_same_bits(histories[:2] + histories[3:], sound[:2] + sound[3:])
 
@@ -246,10 +242,10 @@ def test_a_diverging_run_leaves_the_others_alone_to_the_bit(make_model):
 def test_linear_layers_and_relus_give_the_same_bits_in_a_fleet_of_any_size(optimizer):
     runs = [Run("StepLR", base_lr=0.01, optimizer=optimizer, seed=seed) for seed in range(5)]
     runs[0] = replace(runs[0], base_lr=1e38)
-    histories = train_many(MLP, DIGITS, runs, epochs=2, batch_size=50)
+    histories = train_many(MLP, SMALL, runs, epochs=2, batch_size=30)
     assert histories[0].diverged_at is not None
     for some in (runs[1:], runs[4:]):
-        alone = train_many(MLP, DIGITS, some, epochs=2, batch_size=50)
+        alone = train_many(MLP, SMALL, some, epochs=2, batch_size=30)
         assert_same_bits(alone, histories[-len(some) :])
 
 
@@ -275,11 +271,11 @@ def test_when_all_have_diverged_training_ends():
 @pytest.mark.parametrize("make_model", [MLP, CNN, LSTM, Transformer, lambda: tanh_net().float()])
 def test_groups_side_by_side_give_the_same_bits(monkeypatch, make_model):
     runs = [Run("StepLR", seed=seed % 3, optimizer=("sgd", "adam")[seed % 2]) for seed in range(6)]
-    options = {"epochs": 2, "batch_size": 50}
+    options = {"epochs": 2, "batch_size": 30}
     monkeypatch.setattr(fleet, "_WORK_FOR_A_THREAD", 10**12)
-    alone = train_many(make_model, DIGITS, runs, **options)
+    alone = train_many(make_model, SMALL, runs, **options)
     monkeypatch.setattr(fleet, "_WORK_FOR_A_THREAD", 1)
-    assert_same_bits(train_many(make_model, DIGITS, runs, **options), alone)
+    assert_same_bits(train_many(make_model, SMALL, runs, **options), alone)
 
 
 def test_a_thousand_runs_come_back_in_order():
@@ -418,7 +414,7 @@ class OnlyWhenTraining(MLP):
 
 
 def layers_of(model, data):
-    return linear_layers(model, data, try_out(model, data))
+    return linear_layers(model, data, try_out(model, data, 16))
 
 
 @pytest.mark.parametrize("model", [MLP(), nn.Sequential(nn.Linear(64, 10))])
@@ -524,17 +520,14 @@ def hooked():
     return model
 
 
-TINY = replace(SMALL, x_val=SMALL.x_val[:30], y_val=SMALL.y_val[:30]).to(torch.float64)
-
-
 @pytest.mark.parametrize(
     ("make_model", "why"),
     [
         (hooked, "it has a hook, on 'fc1'"),
         (lambda: nn.Sequential(nn.Dropout(0.1), nn.Linear(64, 10)), "random numbers (dropout)"),
-        (Rows, "torch cannot batch it"),
-        (Attention, "torch cannot batch it"),
-        (Branch, "data-dependent control flow"),
+        (Rows, "torch cannot run its LSTM for many models at once"),
+        (Attention, "torch cannot run its MultiheadAttention for many models at once"),
+        (Branch, "its forward pass branches on what it computes"),
         (Noise, "it draws random numbers (randn_like)"),
     ],
 )

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 import lrsched_kit as kit
-from lrsched_kit.training.loop import one_thread
+from lrsched_kit.training.threads import one_thread
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 LESSONS = sorted(FOLDER.glob("*.ipynb"))

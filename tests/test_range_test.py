@@ -21,7 +21,7 @@ from lrsched_kit import (
     toy_regression,
 )
 from lrsched_kit.experiments.range_test import longest_descent
-from lrsched_kit.training.loop import one_thread
+from lrsched_kit.training.threads import one_thread
 from lrsched_kit.words import say
 
 DATA = load_digits()

@@ -20,7 +20,7 @@ from lrsched_kit import (
     trace_lr,
     train,
 )
-from lrsched_kit.training.loop import one_thread
+from lrsched_kit.training.threads import one_thread
 
 DIGITS = load_digits()
 
@@ -128,6 +128,22 @@ def test_on_epoch_sees_the_record_grow():
     seen = []
     run(epochs=3, on_epoch=lambda epoch, history: seen.append((epoch, history.finished)))
     assert seen == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_records_are_one_row_per_epoch():
+    history = run(epochs=2)
+    first, second = history.records()
+    assert list(first) == ["epoch", "lr", "train_loss", "val_loss", "val_accuracy"]
+    assert [first["epoch"], second["epoch"]] == [0, 1]
+    assert second["val_loss"] == history.val_loss[1]
+
+
+def test_records_hold_the_rate_of_every_parameter_group():
+    model = seeded(MLP, 0)
+    groups = [{"params": model.fc1.parameters()}, {"params": model.fc2.parameters(), "lr": 0.01}]
+    history = train(model, DIGITS, torch.optim.SGD(groups, lr=0.1), epochs=1, batch_size=200)
+    (record,) = history.records()
+    assert (record["lr"], record["lr_1"]) == (0.1, 0.01)
 
 
 def test_should_stop_ends_within_one_step():

@@ -23,7 +23,7 @@ from lrsched_kit.tasks.advice import get_advice
 from lrsched_kit.tasks.models import MODELS
 from lrsched_kit.tasks.optimizers import RULES
 from lrsched_kit.training.fleet import train_many
-from lrsched_kit.training.loop import History
+from lrsched_kit.training.history import History
 from lrsched_kit.training.runs import Run
 
 SCHEDULES = ("Constant", "StepLR", "ExponentialLR", "CosineAnnealingLR", "ReduceLROnPlateau")

@@ -85,7 +85,7 @@ class Plan:
 
     def fleet(self) -> Fleet:
         """Find model and data fit for each other, or raise what `train_many` raises."""
-        return Fleet(self.make_model, self.data, dtype=self.dtype)
+        return Fleet(self.make_model, self.data, self.batch_size, dtype=self.dtype)
 
     def train(self, runs: Sequence[Run]) -> list[History] | Exception:
         """Train some runs, on whichever process; an error is returned, not raised.
@@ -93,7 +93,7 @@ class Plan:
         So what an executor raises by itself is never the training's fault.
         """
         try:
-            return self.fleet().train(runs, epochs=self.epochs, batch_size=self.batch_size)
+            return self.fleet().train(runs, epochs=self.epochs)
         except Exception as error:
             return error
 
@@ -125,10 +125,10 @@ def train_parts(
     """
     fleet = plan.fleet()
     runs = [run for part in parts.values() for run in part]
-    fleet.check(runs, epochs=plan.epochs, batch_size=plan.batch_size)
+    fleet.refuse_early(runs, epochs=plan.epochs)
     keys = list(parts)
     at_once = _RUNS_HERE if executor is None else _RUNS_THERE
-    if fleet.why_alone(runs[0], plan.batch_size):
+    if fleet.why_alone(runs[0]):
         at_once = len(parts[keys[0]])  # where runs train alone, larger slices gain nothing
     ends = np.linspace(0, len(keys), math.ceil(len(runs) / at_once) + 1).astype(int)
     slices = [keys[start:end] for start, end in pairwise(ends) if start < end]
@@ -167,8 +167,7 @@ def _here(plan: Plan, fleet: Fleet, work: Sequence[Part], advance: Advance) -> F
         advance(len(histories))
 
     for index, runs in enumerate(work):
-        size = plan.batch_size
-        yield index, fleet.train(runs, epochs=plan.epochs, batch_size=size, on_epoch=on_epoch)
+        yield index, fleet.train(runs, epochs=plan.epochs, on_epoch=on_epoch)
 
 
 def _there(plan: Plan, executor: Executor, work: Sequence[Part], advance: Advance) -> Found:

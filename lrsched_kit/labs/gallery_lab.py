@@ -11,7 +11,7 @@ import ipywidgets as widgets
 from ..plotting.gallery import families, in_torch, thumbnail
 from ..schedules.catalogue import SCHEDULES, get_schedule
 from ..schedules.spec import FAMILIES, Schedule
-from ..training.loop import History
+from ..training.history import History
 from ..words import say
 from .cells import inside_another_lab
 from .controls import button_row, make_menu

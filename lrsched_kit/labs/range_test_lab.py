@@ -10,7 +10,7 @@ from ..experiments.range_test import RangeTest
 from ..schedules.params import Param
 from ..tasks.data import Dataset
 from ..tasks.optimizers import Maker
-from ..training.loop import History
+from ..training.history import History
 from ..words import say
 from ..words.errors import check_number
 from .controls import make_buttons, make_menu, make_slider, read

@@ -12,7 +12,7 @@ from ..experiments.range_test import Ramp, RangeTest, run_range_test
 from ..plotting.ticks import short_number
 from ..schedules.catalogue import get_schedule
 from ..tasks.optimizers import build_optimizer
-from ..training.loop import History
+from ..training.history import History
 from ..training.runs import Run
 from ..words import say
 from .base import Work
@@ -122,7 +122,6 @@ class RangeWork(Work[RangeRequest]):
             subject.fleet.train(
                 runs,
                 epochs=self._epochs,
-                batch_size=subject.batch_size,
                 on_epoch=on_epoch,
                 should_stop=cancel,
             )

@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from ..schedules.spec import Schedule
-from ..training.loop import History
+from ..training.history import History
 from ..training.script import training_script
 from ..words import say
 from .schedule_work import LabRequest, LabWork, Setting

@@ -13,7 +13,7 @@ from ..plotting.curves import Curve
 from ..plotting.style import OTHER_STYLES, style_of
 from ..schedules.spec import Schedule
 from ..schedules.trace import trace_groups, trace_momentum
-from ..training.loop import History
+from ..training.history import History
 from ..words import say
 from .base import Work
 from .live import Cancel
@@ -199,7 +199,6 @@ class LabWork(Work[LabRequest]):
             trained = subject.fleet.train(
                 runs,
                 epochs=setting.epochs,
-                batch_size=subject.batch_size,
                 step_every=setting.step_every,
                 on_epoch=on_epoch,
                 should_stop=cancel,

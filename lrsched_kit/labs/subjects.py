@@ -61,9 +61,7 @@ class Subject:
     @cached_property
     def fleet(self) -> Fleet:
         """The model and the data, found fit for each other when this is first asked for."""
-        fleet = Fleet(self.make_model, self.data, self.models)
-        fleet.prepare(self.batch_size)
-        return fleet
+        return Fleet(self.make_model, self.data, self.batch_size, self.models)
 
     def run(self, name: str, base_lr: float = 0.1) -> Run:
         """Return a run of the constant rate, with what the menu calls that optimizer."""
@@ -71,7 +69,7 @@ class Subject:
 
     def alone(self, name: str) -> str:
         """Say why its runs train one by one with that optimizer, or nothing."""
-        return self.fleet.why_alone(self.run(name), self.batch_size)
+        return self.fleet.why_alone(self.run(name))
 
     def alone_lines(self, name: str) -> list[str]:
         """Say on how many seeds its runs train one by one, and why, where they do."""

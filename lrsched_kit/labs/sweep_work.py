@@ -14,7 +14,7 @@ from ..plotting.style import style_of
 from ..schedules.catalogue import get_schedule
 from ..schedules.spec import Schedule
 from ..schedules.trace import trace_groups
-from ..training.loop import History
+from ..training.history import History
 from ..training.runs import Run
 from ..training.stats import paired, t_quantile, with_error
 from ..words import say
@@ -143,7 +143,6 @@ class SweepWork(Work[SweepRequest]):
         trained = subject.fleet.train(
             [run for runs in parts.values() for run in runs],
             epochs=setting.epochs,
-            batch_size=subject.batch_size,
             should_stop=cancel,
         )
         if cancel():

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..training.loop import History
+from ..training.history import History
 from ..training.stats import mean_and_error, paired, with_error
 from ..words import say
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..training.loop import History
+from ..training.history import History
 from ..words import say
 from .style import Style
 

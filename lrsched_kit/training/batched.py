@@ -7,8 +7,7 @@ to one (a NaN, say) cannot reach another.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
@@ -23,17 +22,10 @@ from .trial import Trial
 
 
 def losses(outputs: Tensor, y: Tensor) -> Tensor:
-    """Return each run's mean loss: for one run, what ``Dataset.loss_fn`` returns.
+    """Return each run's mean loss, shape ``(K,)``: for one run, what ``Dataset.loss_fn`` returns.
 
-    Args:
-        outputs: shape ``(K, rows, classes)``, or ``(K, rows, outputs)`` for a regression.
-        y: classes, shape ``(K, rows)``, or targets, shape ``(K, rows, outputs)``.
-
-    Returns:
-        Shape ``(K,)``.
-
-    >>> losses(torch.zeros(3, 5, 2), torch.zeros(3, 5, dtype=torch.int64)).round(decimals=4)
-    tensor([0.6931, 0.6931, 0.6931])
+    Outputs have shape ``(K, rows, classes)``, or ``(K, rows, outputs)`` for a regression; y holds
+    classes, shape ``(K, rows)``, or targets, shape ``(K, rows, outputs)``.
     """
     if y.is_floating_point():
         each = functional.mse_loss(outputs, y, reduction="none")
@@ -41,20 +33,6 @@ def losses(outputs: Tensor, y: Tensor) -> Tensor:
         # Classes before rows: a softmax along a short last dimension is many times slower.
         each = functional.cross_entropy(outputs.movedim(2, 1), y, reduction="none")
     return each.flatten(1).mean(1)
-
-
-def stack_for(model: nn.Module, data: Dataset, trial: Trial) -> Callable[..., Stack]:
-    """Choose how to stack such models: this is the one place that decides.
-
-    >>> from lrsched_kit import load_digits
-    >>> from lrsched_kit import MLP
-    >>> from lrsched_kit.training.trial import try_out
-    >>> models, data = [MLP(), MLP()], load_digits()
-    >>> type(stack_for(models[0], data, try_out(models[0], data, 16))(models, data)).__name__
-    'LinearStack'
-    """
-    layers = linear_layers(model, data, trial) if data.x_train.ndim == 2 else []
-    return partial(LinearStack, layers=layers) if layers else Stack
 
 
 class Stack:
@@ -103,12 +81,10 @@ class Stack:
     def outputs(self, x: Tensor, *, shared: bool = False) -> Any:
         """Return the outputs, shape ``(K, rows, ...)``.
 
-        Args:
-            x: inputs, shape ``(K, rows, ...)``.
-            shared: x is instead ``(rows, ...)``, the same for every run.
+        Inputs have the same shape, or, where runs share them, ``(rows, ...)``.
         """
 
-        def call(params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor) -> Any:
+        def call(params: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Any:
             return functional_call(self.model, (params, buffers), (x,))
 
         return vmap(call, in_dims=(0, 0, None if shared else 0))(self._params, self.buffers, x)
@@ -130,8 +106,20 @@ class Stack:
         return loss.detach()
 
 
+def part_of(outputs: Any, k: int) -> Any:
+    """Return run k's part of what a stack returns: a tensor, or several in tuples, lists, dicts."""
+    if isinstance(outputs, Tensor):
+        return outputs[k]
+    if isinstance(outputs, Mapping):
+        return {name: part_of(part, k) for name, part in outputs.items()}
+    if not isinstance(outputs, tuple | list):
+        return outputs
+    parts = [part_of(part, k) for part in outputs]
+    return type(outputs)(*parts) if hasattr(outputs, "_fields") else type(outputs)(parts)
+
+
 class LinearStack(Stack):
-    """The same for Linear layers with a ReLU between each two, with the derivatives written out.
+    """A `Stack` of such models.
 
     Activations lie transposed, ``(K, features, rows)``: the softmax over classes then runs along
     memory in the order that processors like.
@@ -207,14 +195,8 @@ _VIEWS = {"flatten", "view", "reshape"}
 def linear_layers(model: nn.Module, data: Dataset, trial: Trial) -> list[str]:
     """Return the names of the Linear layers if the model is those and ReLUs in turn, else [].
 
-    What it calls as it trains and as it validates must be just that, and so must be the graph of
-    its derivatives. Which number goes where is for the proof to tell: see `proof`.
-
-    >>> from lrsched_kit import load_digits
-    >>> from lrsched_kit import MLP
-    >>> from lrsched_kit.training.trial import try_out
-    >>> linear_layers(MLP(), load_digits(), try_out(MLP(), load_digits(), 16))
-    ['fc1', 'fc2']
+    What it calls as it trains and as it validates must be just that, and gradients must reach all
+    parameters. Which number goes where is for the proof to tell: see `proof`.
     """
     modules = dict(model.named_modules())
     layers = [name for name, module in modules.items() if type(module) is nn.Linear]
@@ -222,7 +204,8 @@ def linear_layers(model: nn.Module, data: Dataset, trial: Trial) -> list[str]:
     params = {f"{name}.{part}" for name in layers for part in ("weight", "bias")}
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     chained = all(before[1] == after[0] for before, after in pairwise(sizes))
-    if not layers or not chained or not params == trained == set(model.state_dict()):
+    plain = chained and params == trained == set(model.state_dict())
+    if not layers or not plain or data.x_train.ndim != 2:
         return []
     if not all(map(_reads_only_layers, modules.values())):
         return []
@@ -231,9 +214,9 @@ def linear_layers(model: nn.Module, data: Dataset, trial: Trial) -> list[str]:
     passes, rest = divmod(len(called), len(pass_))
     if rest or called != pass_ * passes or not _CALLS.union(_VIEWS).issuperset(trial.names):
         return []
-    with torch.no_grad():
-        x = data.x_train[:2].clone()
-    return layers if _graph(model(x)) == _graph_of_chain(len(layers)) else []
+    outputs = model(data.x_train[:2]).sum()
+    grads = torch.autograd.grad(outputs, list(model.parameters()), allow_unused=True)
+    return [] if any(grad is None for grad in grads) else layers
 
 
 def _reads_only_layers(module: nn.Module) -> bool:
@@ -251,33 +234,3 @@ def _reads_only_layers(module: nn.Module) -> bool:
     known = layers | _CALLS | _VIEWS | {"super", "forward", "functional", "nn"}
     others = set(code.co_names) - known
     return all(isinstance(scope.get(name), ModuleType) for name in others)
-
-
-def nodes_of(outputs: Tensor) -> list[Any]:
-    """Return the nodes of the graph that derivatives are worked out by.
-
-    >>> [node.name() for node in nodes_of(torch.zeros(1, requires_grad=True).relu())][0]
-    'ReluBackward0'
-    """
-    found: dict[Any, None] = {}
-    todo = [outputs.grad_fn]
-    while todo:
-        node = todo.pop()
-        if node is not None and node not in found:
-            found[node] = None
-            todo += [following for following, _ in node.next_functions]
-    return list(found)
-
-
-def _graph(outputs: Tensor) -> dict[str, int]:
-    """Count those nodes by their names."""
-    names = [node.name().split("::")[-1] for node in nodes_of(outputs)]
-    return {name: names.count(name) for name in set(names)}
-
-
-def _graph_of_chain(layers: int) -> dict[str, int]:
-    h = torch.zeros(2, 1)
-    for number in range(layers):
-        weight, bias = (torch.zeros(s, requires_grad=True) for s in ((1, 1), (1,)))
-        h = functional.linear(h.relu() if number else h, weight, bias)
-    return _graph(h)

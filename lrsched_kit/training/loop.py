@@ -1,100 +1,31 @@
-"""The training loop that the lessons teach, and the record that it keeps."""
+"""The training loop that the lessons teach."""
 
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from ..tasks.data import Dataset, told_metric
-from ..tasks.optimizers import check_stepping, rates_of
 from ..tasks.torch_private import steps_left
-from ..words.errors import check_number, nearest
+from ..tasks.optimizers import check_stepping, rates_of
+from ..words.errors import check_number
+from .history import History
+from .threads import one_thread
 from .trial import Trial, try_out
 
 STEP_EVERY = ("epoch", "batch")
 
 
-@dataclass(frozen=True)
-class History:
-    """What one training run did.
-
-    Attributes:
-        lr: shape ``(epochs * steps_per_epoch,)``: the rate in the optimizer's first parameter
-            group at each update, NaN where the run had ended before it.
-        train_loss: shape ``(epochs,)``: mean loss over the epoch's batches, as they were trained.
-        val_loss: shape ``(epochs,)``: loss on the validation set after the epoch.
-        val_accuracy: shape ``(epochs,)``: share of validation rows classified correctly, 0 to 1
-            (NaN where the task has no accuracy). It is ``metrics["accuracy"]``.
-        diverged_at: index of the first epoch with a non-finite loss (0 is the first epoch), or
-            None. The run ends there; later entries are NaN.
-        metrics: name -> shape ``(epochs,)``: what the task reports after each epoch.
-        group_lr: shape ``(groups, epochs * steps_per_epoch)``: the rate of every parameter group;
-            the first is `lr`.
-        alone: why a fleet trained this run by itself, in `train`'s own loop, rather than together
-            with others; empty where it did not.
-    """
-
-    lr: np.ndarray
-    train_loss: np.ndarray
-    val_loss: np.ndarray
-    val_accuracy: np.ndarray
-    diverged_at: int | None = None
-    metrics: Mapping[str, np.ndarray] = field(default_factory=dict)
-    group_lr: np.ndarray = field(default=None)  # type: ignore[assignment]  # see __post_init__
-    alone: str = ""
-
-    def __post_init__(self) -> None:
-        if self.group_lr is None:
-            object.__setattr__(self, "group_lr", self.lr[np.newaxis])
-
-    @property
-    def epochs(self) -> int:
-        """How many epochs there is room for."""
-        return len(self.train_loss)
-
-    @property
-    def finished(self) -> int:
-        """How many epochs were trained to their end with finite losses."""
-        return int(np.isfinite(self.val_loss).sum())
-
-    @property
-    def epoch_lr(self) -> np.ndarray:
-        """Shape ``(epochs,)``: the rate at the first update of each epoch."""
-        return self.lr.reshape(self.epochs, -1)[:, 0]
-
-    def of(self, metric: str) -> np.ndarray:
-        """Return the validation loss, ``"loss"``, or a metric by its name, shape ``(epochs,)``.
-
-        Raises:
-            ValueError: for an unknown name, with the nearest one and the list.
-        """
-        known = {"loss": self.val_loss, **self.metrics}
-        if metric not in known:
-            raise ValueError(
-                f"metric must name what the task reports{nearest(str(metric), known)}, "
-                f"got {metric!r}; there are {', '.join(known)}."
-            )
-        return known[metric]
-
-    @classmethod
-    def empty(
-        cls, epochs: int, steps_per_epoch: int, *, metrics: Iterable[str] = (), groups: int = 1
-    ) -> History:
-        """Return a record with room for so many epochs, all NaN."""
-        rates = np.full((groups, epochs * steps_per_epoch), math.nan)
-        scores = {name: np.full(epochs, math.nan) for name in metrics}
-        accuracy = scores.get("accuracy", np.full(epochs, math.nan))
-        losses = np.full((2, epochs), math.nan)
-        return cls(rates[0], *losses, accuracy, metrics=scores, group_lr=rates)
+def scheduler_steps(epochs: int, steps_per_epoch: int, step_every: str | None) -> int:
+    """Return how often so many epochs step a scheduler."""
+    return epochs * (steps_per_epoch if step_every == "batch" else 1)
 
 
 def batches(
@@ -149,7 +80,7 @@ def train(
     seed: int = 0,
     step_every: str = "epoch",
     metric: str | None = None,
-    on_epoch: Callable[[int, History], None] | None = None,
+    on_epoch: Callable[[int, History], object] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> History:
     """Train ``model`` in place and record what was applied.
@@ -239,7 +170,7 @@ class Training:
         self._batch_size = int(check_number("batch_size", batch_size, integer=True))
         steps = math.ceil(len(data.x_train) / self._batch_size)
         self._told = check_parts(model, data, optimizer, scheduler, step_every, metric)
-        check_length(scheduler, epochs * (steps if step_every == "batch" else 1))
+        check_length(scheduler, scheduler_steps(epochs, steps, step_every))
         trial = trial or try_out(model, data, self._batch_size)
         self._model, self._data, self._step_every = model, data, step_every
         self._optimizer, self._scheduler = optimizer, scheduler
@@ -296,8 +227,7 @@ def check_parts(
     metric: str | None = None,
 ) -> str | None:
     """Raise a ValueError unless these can be trained together; return what a plateau is told."""
-    plateau = isinstance(scheduler, ReduceLROnPlateau)
-    check_step_every(step_every, wants_metric=plateau)
+    check_step_every(step_every, wants_metric=isinstance(scheduler, ReduceLROnPlateau))
     if scheduler is not None and getattr(scheduler, "optimizer", optimizer) is not optimizer:
         raise ValueError(
             "scheduler must drive the optimizer that trains, got one built on another optimizer."
@@ -308,7 +238,9 @@ def check_parts(
         raise ValueError(
             "optimizer must hold parameters of the model that trains, got those of another model."
         )
-    return told_metric(data, scheduler.mode, metric) if plateau else None
+    if isinstance(scheduler, ReduceLROnPlateau):
+        return told_metric(data, scheduler.mode, metric)
+    return None
 
 
 def check_length(scheduler: LRScheduler | None, steps: int) -> None:
@@ -336,47 +268,3 @@ def check_step_every(step_every: str, *, wants_metric: bool) -> None:
             "step_every must be 'epoch' for ReduceLROnPlateau, which waits for the "
             f"validation loss, got {step_every!r}."
         )
-
-
-class _Threads:
-    """torch's thread count, held at one while anybody trains, and put back when all have ended.
-
-    torch gives a new thread the count that was set last, so of two trainings that overlap the
-    second must not take the first one's setting for the process's own.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._here = threading.local()
-        self._holders = 0
-        self._own = 1
-
-    @contextmanager
-    def __call__(self) -> Iterator[int]:
-        """Hold torch to one thread; the ``with`` statement is given the process's own count.
-
-        >>> before = torch.get_num_threads()
-        >>> with one_thread() as count:
-        ...     torch.get_num_threads(), count == before
-        (1, True)
-        >>> torch.get_num_threads() == before
-        True
-        """
-        with self._lock:
-            if self._holders == 0:
-                self._own = torch.get_num_threads()
-            self._holders += 1
-            torch.set_num_threads(1)
-        depth = getattr(self._here, "depth", 0)
-        self._here.depth = depth + 1
-        try:
-            yield self._own
-        finally:
-            with self._lock:
-                self._holders -= 1
-                self._here.depth = depth
-                if depth == 0:
-                    torch.set_num_threads(self._own)
-
-
-one_thread = _Threads()

@@ -1,24 +1,26 @@
-"""One run, and a group of them on its way: rates from torch's schedulers, steps, scores."""
+"""One run of a fleet: as a reader writes it, and complete."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from ..schedules.catalogue import SCHEDULES, get_schedule
 from ..schedules.spec import Schedule, dummy_optimizer
-from ..tasks.data import Dataset, accuracy, told_metric
-from ..tasks.optimizers import RULES, Maker, Unless, momentum_of, rates_of
-from .batched import Stack
-from .loop import History, Training, check_length, evaluating
-from .proof import Layout
+from ..tasks.data import Dataset, told_metric
+from ..tasks.torch_private import parts_of
+from ..tasks.optimizers import Maker, Unless, check_maker, get_rule, rates_of, rule_of
+from ..words.errors import check_number
+from .loop import check_length, check_step_every, scheduler_steps
+
+_MOST_RUNS = 1024
 
 
 @dataclass(frozen=True)
@@ -48,292 +50,161 @@ class Run:
     metric: str | None = None
 
 
-class Rates:
-    """What torch's schedulers say, epoch by epoch; runs that must agree share one scheduler.
+@dataclass(frozen=True)
+class Layout:
+    """Which rule moves which parameters, at which rates.
 
     Attributes:
-        modes: of each run: see `mode_of`.
+        rule: the name of the rule in `optimizers.RULES` that does the same, None if there is none.
+        rates: the base rate of each parameter group.
+        group_of: trained parameter -> the number of its group.
     """
 
-    def __init__(
-        self, runs: Sequence[Run], layouts: Sequence[Layout], epochs: int, steps: int
-    ) -> None:
-        self._steps = steps
-        self.modes: list[str | None] = []
-        self._keys: list[Hashable] = []
-        self._sources: dict[Hashable, Generator[np.ndarray, float, None]] = {}
-        for i, (run, layout) in enumerate(zip(runs, layouts, strict=True)):
-            schedule = get_schedule(run.schedule)
-            total = epochs * (steps if run.step_every == "batch" else 1)
-            mode = mode_of(schedule, run.params, layout.rates[0], total)
-            self.modes.append(mode)
-            own = None if mode is None else i
-            how = (layout.rates, layout.rule, run.step_every, own)
-            key = (id(schedule), *sorted(run.params.items()), *how)
-            if key not in self._sources:
-                self._sources[key] = _scheduler(run, layout, epochs, steps)
-            self._keys.append(key)
-        self._now = {key: next(source) for key, source in self._sources.items()}
+    rule: str | None
+    rates: tuple[float, ...]
+    group_of: tuple[tuple[str, int], ...]
 
-    def now(self) -> np.ndarray:
-        """Return this epoch's momentum and rates by group, ``(1 + groups, runs, steps)``."""
-        shape = len(self._now[self._keys[0]]), self._steps
-        return np.stack([np.broadcast_to(self._now[key], shape) for key in self._keys], 1)
+    @property
+    def relative(self) -> Layout:
+        """The same with the first group's rate for a unit."""
+        return replace(self, rates=tuple(rate / self.rates[0] for rate in self.rates))
 
-    def step(self, told: Sequence[float]) -> None:
-        """Go on to the next epoch; each scheduler that asks is told its run's metric."""
-        by_key = dict(zip(self._keys, told, strict=True))
-        self._now = {key: source.send(by_key[key]) for key, source in self._sources.items()}
+    def is_like(self, other: Layout) -> bool:
+        """Whether the two differ by a common factor of their rates at most."""
+        same = (self.rule, self.group_of) == (other.rule, other.group_of)
+        mine, theirs = self.relative.rates, other.relative.rates
+        return same and len(mine) == len(theirs) and all(map(math.isclose, mine, theirs))
 
 
-def mode_of(
-    schedule: Schedule, params: Mapping[str, Any], base_lr: float, total_steps: int
-) -> str | None:
-    """Return the ``mode`` of the ReduceLROnPlateau that a row makes; None: it makes another one.
-
-    Raises:
-        ValueError: where that would end before the run does.
-
-    >>> mode_of(get_schedule("ReduceLROnPlateau"), {}, 0.1, 9), mode_of(
-    ...     get_schedule("StepLR"), {}, 0.1, 9)
-    ('min', None)
-    """
-    if SCHEDULES.get(schedule.name) is schedule:
-        return params.get("mode", "min") if schedule.metric_driven else None
-    scheduler = schedule.build(dummy_optimizer([base_lr]), total_steps=total_steps, **params)
-    if isinstance(scheduler, ReduceLROnPlateau):
-        return scheduler.mode
-    check_length(scheduler, total_steps)
-    return None
+def layout_of(optimizer: Optimizer, model: nn.Module) -> Layout:
+    """Return how this optimizer moves that model's parameters."""
+    names = {id(p): name for name, p in model.named_parameters()}
+    places = [
+        (names.get(id(p), ""), number)
+        for number, group in enumerate(optimizer.param_groups)
+        for p in group["params"]
+        if p.requires_grad
+    ]
+    known = all(name for name, _ in places)  # parameters of its own make it no rule's
+    rule = rule_of(optimizer) if known else None
+    return Layout(rule, rates_of(optimizer), tuple(sorted(places)))
 
 
-def _scheduler(
-    run: Run, layout: Layout, epochs: int, steps: int
-) -> Generator[np.ndarray, float, None]:
-    """Yield each epoch's momentum and rates, shape ``(1 + groups, 1)`` or ``(.., steps)``.
-
-    It is sent what the run's scheduler is told after the epoch.
-    """
-    schedule = get_schedule(run.schedule)
-    per_epoch = steps if run.step_every == "batch" else 1
-    groups = [{"params": [torch.zeros((), requires_grad=True)], "lr": r} for r in layout.rates]
-    optimizer = RULES[layout.rule or ""].make(groups, lr=layout.rates[0])
-    scheduler: Any = schedule.build(optimizer, total_steps=epochs * per_epoch, **run.params)
-    optimizer.step()  # torch warns of a scheduler whose optimizer has never stepped
-    while True:
-        applied = np.empty((1 + len(groups), per_epoch))
-        for step in range(per_epoch):
-            applied[:, step] = momentum_of(optimizer), *rates_of(optimizer)
-            if run.step_every == "batch":
-                scheduler.step()
-        told = yield applied
-        if run.step_every == "epoch":
-            scheduler.step(*([told] if isinstance(scheduler, ReduceLROnPlateau) else []))
+def _complete(run: Run, step_every: str, maker: Maker | None) -> Run:
+    """Return a run with all its params, its unit, and the optimizer that all runs share, if so."""
+    if maker is not None and run.optimizer != "momentum":
+        raise ValueError(
+            f"optimizer must be left out where make_optimizer is given, got {run.optimizer!r}."
+        )
+    optimizer = run.optimizer if maker is None else maker
+    if not callable(optimizer):
+        get_rule(optimizer)
+    check_number("base_lr", run.base_lr)
+    seed = int(check_number("seed", run.seed, must_be="non-negative", integer=True))
+    return replace(
+        run,
+        params=get_schedule(run.schedule).complete(run.params),
+        optimizer=optimizer,
+        seed=seed,
+        step_every=step_every if run.step_every is None else run.step_every,
+    )
 
 
-class _PerRun:
-    """A vector laid out like a stack's weights, that holds a number per run, or run and group."""
-
-    def __init__(self, stack: Stack, group_of: Mapping[str, int]) -> None:
-        self.vector = torch.empty_like(stack.weights, requires_grad=False)
-        blocks = stack.blocks(self.vector)
-        self._blocks = [(block.flatten(1), group_of[name]) for name, block in blocks.items()]
-
-    def plan(self, values: np.ndarray) -> None:
-        """Take the numbers of the steps to come, shape ``(groups, runs, steps)``."""
-        dtype = self.vector.dtype
-        self._columns = [torch.from_numpy(rows).to(dtype).split(1, dim=1) for rows in values]
-        self._changes = (np.diff(values, axis=2, prepend=np.nan) != 0).any(axis=(0, 1))
-
-    def fill(self, step: int) -> None:
-        """Hold the numbers of that step."""
-        if self._changes[step]:
-            for block, group in self._blocks:
-                block.copy_(self._columns[group][step])
-
-
-class Together:
-    """Runs whose weights are one stack, and whose optimizers follow one rule.
+@dataclass(frozen=True)
+class Member:
+    """A complete run of a fleet.
 
     Attributes:
-        members: their places in the fleet.
-        histories: their live records.
-        running: whether any of them goes on.
+        place: where it stands among the fleet's runs.
+        run: what the reader wants.
+        layout: how its optimizer moves its model.
+        total_steps: how often its scheduler is stepped.
+        mode: of its ReduceLROnPlateau; None: its scheduler is another one.
+        has_own_scheduler: whether its scheduler is of a class that is not torch's, and may do
+            anything.
     """
 
-    def __init__(
-        self,
-        members: list[int],
-        runs: Sequence[Run],
-        layouts: Sequence[Layout],
-        stack: Stack,
-        data: Dataset,
-        *,
-        epochs: int,
-        batch_size: int,
-    ) -> None:
-        self.members, self._runs, layout = members, list(runs), layouts[0]
-        self._seeds = [run.seed for run in runs]
-        self._stack, self._data, self._batch_size = stack, data, batch_size
-        self._lengths = torch.tensor([len(part) for part in data.x_train.split(batch_size)])
-        self._steps = len(self._lengths)
-        self._rates = Rates(runs, layouts, epochs, self._steps)
-        self._modes = self._rates.modes
-        self._rule = RULES[layout.rule or ""]
-        self._memory = [torch.zeros_like(stack.weights) for _ in range(self._rule.memory)]
-        group_of = dict(layout.group_of)
-        self._lr = _PerRun(stack, group_of)
-        self._momentum = _PerRun(stack, dict.fromkeys(group_of, 0))
-        self._updates = 0
-        groups = len(layout.rates)
-        self.histories = [
-            History.empty(epochs, self._steps, metrics=data.metrics, groups=groups) for _ in runs
-        ]
-        self._going = np.full(len(runs), True)
-        if not stack.model.training:
-            stack.model.train()
+    place: int
+    run: Run
+    layout: Layout
+    total_steps: int
+    mode: str | None
+    has_own_scheduler: bool
 
     @property
-    def running(self) -> bool:
-        """Whether any run goes on."""
-        return bool(self._going.any())
-
-    def advance(
-        self, epoch: int, orders: Mapping[int, Tensor], stopping: Callable[[], bool]
-    ) -> None:
-        """Make one pass over the data, and write it down."""
-        if epoch > 0:  # only now: some schedules refuse a step beyond their last
-            self._rates.step([self._told(k, epoch - 1) for k in range(len(self._runs))])
-        momenta, *rates = self._rates.now()
-        self._lr.plan(np.stack(rates))
-        momentum: float | Tensor = momenta[0, 0].item()
-        if (momenta != momentum).any():
-            self._momentum.plan(momenta[np.newaxis])
-            momentum = self._momentum.vector
-        order = torch.stack([orders[seed] for seed in self._seeds])
-        labels = self._data.y_train[order].split(self._batch_size, dim=1)
-        found: list[Tensor] = []
-        for step, rows in enumerate(order.split(self._batch_size, dim=1)):
-            if stopping():
-                break
-            self._lr.fill(step)
-            if momentum is self._momentum.vector:
-                self._momentum.fill(step)
-            found.append(self._update(rows, labels[step], momentum))
-        if found:
-            scores = self._evaluate() if len(found) == len(labels) else None
-            self._note(epoch, np.stack(rates), torch.stack(found, dim=1).double(), scores)
-
-    def _told(self, k: int, epoch: int) -> float:
-        """Return what run k's scheduler is told, if it asks."""
-        mode = self._modes[k]
-        if mode is None:
-            return math.nan
-        metric = told_metric(self._data, mode, self._runs[k].metric)
-        return float(self.histories[k].of(metric)[epoch])
-
-    def _update(self, rows: Tensor, y: Tensor, momentum: float | Tensor) -> Tensor:
-        """Take one step on such rows of the data, shape ``(runs, batch)``; return the losses."""
-        inputs = self._data.x_train
-        x = inputs.index_select(0, rows.reshape(-1)).view(*rows.shape, *inputs.shape[1:])
-        found = self._stack.backward(x, y)
-        self._updates += 1
-        with torch.no_grad():
-            self._rule.update(
-                self._stack.weights,
-                self._stack.grads,
-                self._lr.vector,
-                self._memory,
-                self._updates,
-                momentum,
-            )
-        return found
-
-    def _evaluate(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Return losses and metrics of all runs on the validation set."""
-        data, stack, count = self._data, self._stack, len(self._runs)
-        with evaluating(stack.model):
-            outputs = stack.outputs(data.x_val, shared=True)
-            loss = stack.losses(outputs, data.y_val.expand(count, *data.y_val.shape))
-            metrics = {name: self._metric(m, outputs) for name, m in data.metrics.items()}
-        return loss.double().numpy(), metrics
-
-    def _metric(self, metric: Callable[..., Any], outputs: Any) -> np.ndarray:
-        y = self._data.y_val
-        plain = isinstance(outputs, Tensor) and outputs.ndim == 3 and y.ndim == 1
-        if metric is accuracy and plain and outputs.shape[2] > 1:
-            # max() finds the class that argmax() finds, several times faster.
-            right = outputs.movedim(2, 1).max(1).indices == y
-            return right.double().flatten(1).mean(1).numpy()
-        count = len(self._runs)
-        return np.array([float(metric(part_of(outputs, k), y)) for k in range(count)])
-
-    def _note(
-        self,
-        epoch: int,
-        rates: np.ndarray,
-        found: Tensor,
-        scores: tuple[np.ndarray, dict[str, np.ndarray]] | None,
-    ) -> None:
-        """Write down an epoch.
-
-        A run ends at its first non-finite loss, though its numbers went on being computed; this
-        is looked for here, once per epoch, rather than at each step.
-        """
-        made = found.shape[1]
-        sums = (found * self._lengths[:made]).cumsum(1).numpy()
-        for k in np.flatnonzero(self._going):
-            history = self.histories[k]
-            bad = np.flatnonzero(~np.isfinite(sums[k]))
-            last = bad[0] if len(bad) else made - 1
-            history.group_lr[:, epoch * self._steps :][:, : last + 1] = rates[:, k, : last + 1]
-            if not len(bad) and scores is None:
-                continue
-            history.train_loss[epoch] = sums[k, last] / self._lengths.sum().item()
-            if scores is not None and not len(bad):
-                history.val_loss[epoch] = scores[0][k]
-                for name, values in scores[1].items():
-                    history.metrics[name][epoch] = values[k]
-            if len(bad) or not np.isfinite(history.val_loss[epoch]):
-                self.histories[k] = replace(history, diverged_at=epoch)
-                self._going[k] = False
-
-
-def part_of(outputs: Any, k: int) -> Any:
-    """Return run k's part of what a stack returns: a tensor, or several in tuples, lists, dicts."""
-    if isinstance(outputs, Tensor):
-        return outputs[k]
-    if isinstance(outputs, Mapping):
-        return {name: part_of(part, k) for name, part in outputs.items()}
-    if not isinstance(outputs, tuple | list):
-        return outputs
-    parts = [part_of(part, k) for part in outputs]
-    return type(outputs)(*parts) if hasattr(outputs, "_fields") else type(outputs)(parts)
-
-
-class Alone:
-    """A run that trains by itself, in `train`'s own loop; the attributes are those of `Together`.
-
-    Args:
-        member: its place in the fleet.
-        training: what `train` would do.
-        reason: why it trains by itself.
-    """
-
-    def __init__(self, member: int, training: Training, reason: str) -> None:
-        self.members, self.running = [member], True
-        self._training, self._reason = training, reason
-        self._epochs: Iterator[int] | None = None
+    def seed(self) -> int:
+        """Of its weights, and of the order of its batches."""
+        return self.run.seed
 
     @property
-    def histories(self) -> list[History]:
-        """The live record, which says why it stands by itself."""
-        return [replace(self._training.history, alone=self._reason)]
+    def unit(self) -> str:
+        """When its scheduler is stepped, "epoch" or "batch"."""
+        return self.run.step_every or "epoch"
 
-    def advance(
-        self, epoch: int, orders: Mapping[int, Tensor], stopping: Callable[[], bool]
-    ) -> None:
-        """Train for one epoch."""
-        self._epochs = self._epochs or self._training.epochs(stopping)
-        next(self._epochs, None)
-        self.running = self._training.history.diverged_at is None
+    @property
+    def schedule(self) -> Schedule:
+        """The row of its schedule."""
+        return get_schedule(self.run.schedule)
+
+    def build(self, optimizer: Optimizer) -> LRScheduler:
+        """Make its scheduler."""
+        return self.schedule.build(optimizer, total_steps=self.total_steps, **self.run.params)
+
+
+def _member_of(
+    place: int, run: Run, layout: Layout, data: Dataset, *, epochs: int, steps: int
+) -> Member:
+    """Return a complete run as a fleet needs it; ``steps`` are the updates of an epoch."""
+    total_steps = scheduler_steps(epochs, steps, run.step_every)
+    member = Member(place, run, layout, total_steps, None, False)
+    schedule, mode, own = member.schedule, None, False
+    if SCHEDULES.get(schedule.name) is schedule and not callable(run.optimizer):
+        schedule.check(run.params, base_lr=run.base_lr, total_steps=total_steps)
+        if schedule.metric_driven:
+            mode = run.params.get("mode", "min")
+    else:  # what it is, it shows when it is made
+        scheduler = member.build(dummy_optimizer(layout.rates))
+        own = not all(type(p).__module__.startswith("torch.optim") for p in parts_of(scheduler))
+        if isinstance(scheduler, ReduceLROnPlateau):
+            mode = scheduler.mode
+        else:
+            check_length(scheduler, total_steps)
+    check_step_every(member.unit, wants_metric=mode is not None)
+    if mode is not None:
+        told_metric(data, mode, run.metric)
+    return replace(member, mode=mode, has_own_scheduler=own)
+
+
+def members_of(
+    runs: Sequence[Run],
+    find_layout: Callable[[Run], Layout],
+    data: Dataset,
+    epochs: int,
+    steps: int,
+    step_every: str,
+    maker: Maker | None,
+) -> list[Member]:
+    """Return the runs complete, or raise a ValueError that says what is wrong with them."""
+    runs = list(runs)
+    if not all(isinstance(run, Run) for run in runs):
+        raise ValueError(f"runs must hold Run objects only, got {runs!r:.80}.")
+    if not 1 <= len(runs) <= _MOST_RUNS:
+        raise ValueError(f"runs must hold 1 to {_MOST_RUNS} runs, got {len(runs)}.")
+    check_maker(maker)
+    members = []
+    for place, run in enumerate(runs):
+        with _naming(place):
+            run = _complete(run, step_every, maker)
+        layout = find_layout(run)
+        with _naming(place):
+            members.append(_member_of(place, run, layout, data, epochs=epochs, steps=steps))
+    return members
+
+
+@contextmanager
+def _naming(place: int) -> Iterator[None]:
+    """Let an error say which run it is about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"runs[{place}]: {error}") from None

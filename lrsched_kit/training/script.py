@@ -15,6 +15,8 @@ from ..schedules.decays import constant
 from ..schedules.spec import Schedule
 from ..tasks.data import Dataset, told_metric
 from ..tasks.optimizers import Maker, get_rule
+from ..words import say
+from .loop import scheduler_steps
 from .sources import Need, import_lines, needs_of, source_of
 
 _SCRIPT = """\
@@ -35,11 +37,11 @@ for epoch in range({epochs}):
 {after_batch}{to_evaluate}    with torch.no_grad():
         outputs = model(data.x_val)
         val_loss = loss_fn(outputs, data.y_val).item()
-{told}{to_train}    print(f"epoch {{epoch + 1}}: rate {{{shown}}}, validation loss {{val_loss:.4f}}")
-{after_epoch}"""  # noqa: E501
+{told}{to_train}    print(f"{printed}")
+{after_epoch}"""
 # Batch norm and dropout work in two ways, and dropout draws: none of the kit's models has them.
 _BEFORE = """\
-torch.manual_seed({seed})  # for what the model draws as it trains
+torch.manual_seed({seed})  # {why}
 if not model.training:
     model.train()
 modes = [(module, module.training) for module in model.modules()]
@@ -94,43 +96,43 @@ def training_script(
     params = schedule.complete(params)
     step_every = step_every or schedule.step_every
     steps = math.ceil(len(data.x_train) / batch_size)
-    total_steps = epochs * (steps if step_every == "batch" else 1)
-    definition, call, needs = _scheduler(schedule, params, base_lr, total_steps)
+    total_steps = scheduler_steps(epochs, steps, step_every)
+    definition, scheduler, needs = _scheduler(schedule, params, base_lr, total_steps)
     told, reported = "", ""
     if schedule.metric_driven:
         told = _told(told_metric(data, params.get("mode", "min"), metric))
         reported = f"        told = {told}\n" if told != "val_loss" else ""
         told = "told" if reported else told
-    step = f"scheduler.step({told})\n" if call else ""
-    made, set_rates, own = _optimizer(optimizer, base_lr, rates)
-    loss = data.loss_fn
+    step = f"scheduler.step({told})\n" if scheduler else ""
+    made, set_rates, maker, makers_needs = _optimizer(optimizer, base_lr, rates)
+    loss: Any = data.loss_fn
     plain = type(loss) in (nn.CrossEntropyLoss, nn.MSELoss) and vars(loss) == vars(type(loss)())
     kits = _KITS_DATA.match(data.source) if plain and type(data) is Dataset else None
     name = getattr(make_model, "__name__", "")
     model = name if name.isidentifier() else "Model"
     own_model = getattr(make_model, "__module__", "").split(".")[0] != "lrsched_kit"
-    needs |= {("", "torch")}
+    needs |= {("", "torch")} | makers_needs
     needs |= {("lrsched_kit", name) for name in (kits and kits[1], not own_model and model) if name}
-    imports = import_lines(needs | own[1])
-    definition = f"{definition}{own[0]}"
-    many = len(rates) > 1
+    imports = import_lines(needs)
     if own_model:
-        imports += ["", f"# {model} is your own model: put its definition here."]
+        imports += ["", "# " + say("script_own_model", name=model)]
+    lr, shown = 'optimizer.param_groups[0]["lr"]', "{lr:.6g}"
+    if len(rates) > 1:
+        lr = '[group["lr"] for group in optimizer.param_groups]'
+        shown = "{', '.join(f'{rate:.6g}' for rate in lr)}"
     return _SCRIPT.format(
         imports="\n".join([*imports, ""]),
-        definition=definition,
+        definition=f"{definition}{maker}",
         source=data.source if kits else _own_data(data),
         model=model,
         loss=f"torch.nn.{type(loss).__name__}()" if plain else "data.loss_fn",
         optimizer=made,
         rates=set_rates,
-        lr='[group["lr"] for group in optimizer.param_groups]'
-        if many
-        else 'optimizer.param_groups[0]["lr"]',
-        shown="', '.join(f'{rate:.6g}' for rate in lr)" if many else "lr:.6g",
+        lr=lr,
+        printed=say("script_prints", epoch="{epoch + 1}", rate=shown, loss="{val_loss:.4f}"),
         told=reported,
-        before=_BEFORE.format(seed=seed) if own_model else "",
-        scheduler=call,
+        before=_BEFORE.format(seed=seed, why=say("script_own_draws")) if own_model else "",
+        scheduler=scheduler,
         train_size=len(data.x_train),
         batch_size=batch_size,
         epochs=epochs,
@@ -144,18 +146,14 @@ def training_script(
 
 def _optimizer(
     optimizer: str | Maker, base_lr: float, rates: Sequence[float]
-) -> tuple[str, str, tuple[str, set[Need]]]:
-    """Return what makes the optimizer, what sets its rates, and what has to be defined."""
+) -> tuple[str, str, str, set[Need]]:
+    """Return what makes it, what sets its rates, what has to be defined, and what that imports."""
     if not callable(optimizer):
-        return get_rule(optimizer).code.format(lr=base_lr), "", ("", set())
-    name = getattr(optimizer, "__name__", "")
-    usable = name.isidentifier() and name not in re.findall(r"\w+", _SCRIPT)
-    name = name if usable else "make_optimizer"
-    comment = f"# {name} makes your own optimizer: put its definition here.\n"
-    text, needs = (source_of(optimizer) if usable else None) or (comment, set())
+        return get_rule(optimizer).code.format(lr=base_lr), "", "", set()
+    name, definition, needs = _own(optimizer, "make_optimizer", "script_own_optimizer")
     lines = f"for group, rate in zip(optimizer.param_groups, {[*rates]}):\n"
     lines += '    group["lr"] = rate\n'
-    return f"{name}(model)", lines, (_block(text), needs)
+    return f"{name}(model)", lines, definition, needs
 
 
 def _told(metric: str) -> str:
@@ -169,8 +167,8 @@ def _told(metric: str) -> str:
 
 def _own_data(data: Dataset) -> str:
     if not data.source or _KITS_DATA.match(data.source):  # changed since the kit has made it
-        return "...  # your own data set"
-    return f"{data.source}  # your own data set: put what makes it above"
+        return "...  # " + say("script_own_data")
+    return f"{data.source}  # " + say("script_own_data_above")
 
 
 def _scheduler(
@@ -182,20 +180,25 @@ def _scheduler(
         return "", "", set()
     if schedule.code is not None:
         functions, lines = schedule.code(base_lr=base_lr, total_steps=total_steps)
-        needs = needs_of(f"{functions}\n{lines}", _SCOPE).values()
-        return _block(functions), f"{lines}\n", {need for need in needs if need}
+        found = needs_of(f"{functions}\n{lines}", _SCOPE).values()
+        return _block(functions), f"{lines}\n", {need for need in found if need}
     given = schedule.arguments(params, total_steps)
     arguments = ", ".join(["optimizer", *(f"{name}={value!r}" for name, value in given.items())])
-    name = getattr(make, "__name__", "")
     if inspect.isclass(make) and make.__module__.startswith("torch."):
-        return "", f"scheduler = {make.__module__}.{name}({arguments})\n", set()
+        return "", f"scheduler = {make.__module__}.{make.__name__}({arguments})\n", set()
+    name, definition, needs = _own(make, "make_scheduler", "script_own_scheduler")
+    return definition, f"scheduler = {name}({arguments})\n", needs
+
+
+def _own(function: Callable[..., Any], fallback: str, key: str) -> tuple[str, str, set[Need]]:
+    """Return the name of a reader's function, its text, or who has to add it, and its imports."""
+    name = getattr(function, "__name__", "")
     # A name that the script itself uses would be lost.
     usable = name.isidentifier() and name not in re.findall(r"\w+", _SCRIPT)
-    found = source_of(make) if usable else None
-    name = name if usable else "make_scheduler"
-    comment = f"# {name} makes your own scheduler: put its definition here.\n"
-    text, needs = found or (comment, set())
-    return _block(text), f"scheduler = {name}({arguments})\n", needs
+    name = name if usable else fallback
+    found = source_of(function) if usable else None
+    text, needs = found or (f"# {say(key, name=name)}\n", set())
+    return name, _block(text), needs
 
 
 def _block(text: str) -> str:

@@ -1,3 +1,32 @@
-"""What a training says about itself."""
+"""What a training says about itself: why a run trains alone, and the comments of "Show code"."""
 
-WORDS = {}
+WORDS = {
+    "alone_branch": "its forward pass branches on what it computes",
+    "alone_buffer": "it changes its buffer {name!r} as it runs",
+    "alone_calls": "its forward pass is not that of the first seed's model",
+    "alone_changes": "it changes its attribute {name!r} as it runs",
+    "alone_draws": "it draws random numbers ({names})",
+    "alone_draws_elsewhere": "it draws random numbers of Python or numpy",
+    "alone_function": "it has a torch.autograd.Function of its own",
+    "alone_gradient_hooks": "it hooks gradients of what it computes, or asks about them",
+    "alone_gradients": "its gradients of {name!r} are others when it is batched",
+    "alone_hook": "it has a hook, on {name!r}",
+    "alone_loss": "its loss is another one when it is batched",
+    "alone_not_finite": "its loss is not finite after its weights were shaken a little",
+    "alone_optimizer": "its optimizer is none of the four by name",
+    "alone_parameters": "its parameters are not trained as those of the first seed's model",
+    "alone_precision": "its parameters are not all in single or all in double precision",
+    "alone_rows": "which of its parameters are trained depends on the rows of a batch",
+    "alone_scheduler": "{schedule} is moved by a scheduler of its own class",
+    "alone_shapes": "its architecture is not that of the first seed's model",
+    "alone_torch": "torch cannot run it for many models at once",
+    "alone_torch_module": "torch cannot run its {name} for many models at once",
+    "alone_validation": "its validation is another one when it is batched",
+    "script_own_data": "your own data set",
+    "script_own_data_above": "your own data set: put what makes it above",
+    "script_own_draws": "for what the model draws as it trains",
+    "script_own_model": "{name} is your own model: put its definition here.",
+    "script_own_optimizer": "{name} makes your own optimizer: put its definition here.",
+    "script_own_scheduler": "{name} makes your own scheduler: put its definition here.",
+    "script_prints": "epoch {epoch}: rate {rate}, validation loss {loss}",
+}
