@@ -20,7 +20,7 @@ from .plotting.style import dress
 from .schedules.catalogue import BASICS, SCHEDULES
 from .tasks.data import Dataset, load_digits, toy_regression
 from .tasks.models import MLP, SimpleNet
-from .training.loop import History
+from .training.history import History
 from .words import say
 from .words.errors import check_number
 

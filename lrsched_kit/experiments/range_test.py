@@ -17,7 +17,8 @@ from torch.optim.lr_scheduler import ExponentialLR
 
 from ..tasks.data import Dataset
 from ..tasks.torch_private import copy_hooks
-from ..training.loop import batches, check_parts, one_thread
+from ..training.loop import batches, check_parts
+from ..training.threads import one_thread
 from ..training.trial import Trial, try_out
 from ..words.errors import check_number
 from .rows import Row

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from ..schedules.catalogue import get_schedule
 from ..tasks.optimizers import Unless
-from ..training.loop import History
+from ..training.history import History
 from ..training.runs import Run
 
 Row = dict[str, float | str]  # of plain numbers and strings

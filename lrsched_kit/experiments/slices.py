@@ -21,7 +21,7 @@ from ..schedules.spec import Schedule
 from ..tasks.data import Dataset
 from ..tasks.optimizers import Maker, check_maker
 from ..training.fleet import Fleet
-from ..training.loop import History
+from ..training.history import History
 from ..training.runs import Run
 from ..words import say
 from ..words.errors import check_number

@@ -19,7 +19,7 @@ from ..schedules.spec import Schedule
 from ..tasks.data import Dataset, check_metric, load_digits
 from ..tasks.models import MLP
 from ..tasks.optimizers import Maker
-from ..training.loop import History
+from ..training.history import History
 from ..training.runs import Run
 from ..training.stats import mean_and_error
 from ..words import say

@@ -11,7 +11,7 @@ from ..experiments.range_test import RangeTest
 from ..plotting.limits import nice_ceiling, nice_floor
 from ..plotting.range_test import PICK_STYLES, RangeArtists
 from ..plotting.style import dress, kit_look, set_loss_scale
-from ..training.loop import History
+from ..training.history import History
 from ..training.stats import mean_and_error
 from ..words import say
 from .base import Picture

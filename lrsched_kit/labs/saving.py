@@ -8,7 +8,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from ..plotting.histories import plot_histories
-from ..training.loop import History
+from ..training.history import History
 
 COLUMNS = ("curve", "seed", "epoch", "lr", "train_loss", "val_loss", "val_accuracy")
 

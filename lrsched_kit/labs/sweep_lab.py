@@ -9,7 +9,8 @@ import ipywidgets as widgets
 import numpy as np
 from torch import nn
 
-from ..experiments.sweeps import Sweep, check_grid
+from ..experiments.grid import check_grid
+from ..experiments.sweeps import Sweep
 from ..schedules.catalogue import get_schedule
 from ..schedules.params import Param
 from ..schedules.spec import Schedule

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from ..training.loop import History
+from ..training.history import History
 from ..training.stats import mean_and_error
 from ..words import say
 from .curves import Curve, joined, room_for_names

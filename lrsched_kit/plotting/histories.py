@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..training.loop import History
+from ..training.history import History
 from ..words import say
 from .artists import CurveArtists, GroupNames, remove_hidden
 from .curves import Curve, stairs

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..training.loop import History
+from ..training.history import History
 from .ticks import RoundTicks
 
 Limits = tuple[float, float]

@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 from ..tasks.data import Dataset
-from ..tasks.torch_private import multiplications
 from ..tasks.optimizers import Maker, build_optimizer
+from ..tasks.torch_private import multiplications
 from ..words.errors import check_number
 from .batched import LinearStack, Stack, linear_layers
 from .groups import Alone, Together

@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from ..tasks.data import Dataset, told_metric
-from ..tasks.torch_private import steps_left
 from ..tasks.optimizers import check_stepping, rates_of
+from ..tasks.torch_private import steps_left
 from ..words.errors import check_number
 from .history import History
 from .threads import one_thread

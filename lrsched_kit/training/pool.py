@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from ..tasks.data import Dataset
-from ..tasks.torch_private import copy_hooks, hooked
 from ..tasks.models import seeded
+from ..tasks.torch_private import copy_hooks, hooked
 from .trial import try_out
 
 

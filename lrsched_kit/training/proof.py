@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn, optim
 
 from ..tasks.data import Dataset
-from ..tasks.torch_private import FALLBACK_WARNING
 from ..tasks.optimizers import RULES
+from ..tasks.torch_private import FALLBACK_WARNING
 from ..words import say
 from .batched import Stack, part_of
 from .loop import evaluating

@@ -15,8 +15,8 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..schedules.catalogue import SCHEDULES, get_schedule
 from ..schedules.spec import Schedule, dummy_optimizer
 from ..tasks.data import Dataset, told_metric
-from ..tasks.torch_private import parts_of
 from ..tasks.optimizers import Maker, Unless, check_maker, get_rule, rates_of, rule_of
+from ..tasks.torch_private import parts_of
 from ..words.errors import check_number
 from .loop import check_length, check_step_every, scheduler_steps
 

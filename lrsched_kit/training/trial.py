@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..tasks.data import Dataset
-from ..tasks.torch_private import Draws
 from ..tasks.randomness import OwnRandomness
+from ..tasks.torch_private import Draws
 from .fit import Misfit, check_finite, check_metrics, first_line, loss_of
 from .unchanged import PLAIN, unchanged
 

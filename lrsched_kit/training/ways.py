@@ -12,8 +12,8 @@ from torch import nn
 from torch.autograd.function import BackwardCFunction
 
 from ..tasks.data import Dataset
-from ..tasks.torch_private import hooked
 from ..tasks.optimizers import Unless, build_optimizer
+from ..tasks.torch_private import hooked
 from .batched import Stack
 from .proof import Reason, has_one_precision, prove
 from .runs import Layout, Member
