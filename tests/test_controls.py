@@ -87,7 +87,7 @@ def test_a_pin_names_milestones_and_choices_that_differ():
     assert lab.wait(60)
     lab.controls["pin"].click()
     assert lab.wait(60)
-    assert lab._work._differences(lab._pins[0]) == "milestones 2, 3"
+    assert lab._pin_label(1, lab._pins[0]) == "pin 1: milestones 2, 3"
     lab.close()
 
 

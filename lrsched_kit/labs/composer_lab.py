@@ -180,14 +180,13 @@ class ComposerLab(RunLab):
             raise ValueError(f"phases must be {MAX_PHASES} at most, got {len(self._first)}.")
         subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer)
         follow = make_follow(subjects, metric, better)
-        self._pairs: dict[str, widgets.Widget] = {}
-        spare = [SPARE] * (MAX_PHASES - len(self._first))
-        for number, phase in enumerate([*self._first, *spare], start=1):
-            self._pairs |= _make_pair(number, phase)
-        self._columns = [
-            widgets.VBox([self._pairs[f"phase_{number}"], self._pairs[f"length_{number}"]])
-            for number in range(1, MAX_PHASES + 1)
-        ]
+        self._starts = [*self._first, *[SPARE] * (MAX_PHASES - len(self._first))]
+        pairs = [_make_pair(number, phase) for number, phase in enumerate(self._starts, 1)]
+        self._kinds, self._lengths = ([pair[place] for pair in pairs] for place in (0, 1))
+        self._columns = [widgets.VBox(pair) for pair in pairs]
+        others: dict[str, widgets.Widget] = {}
+        for number, (kind, length) in enumerate(pairs, 1):
+            others |= {f"phase_{number}": kind, f"length_{number}": length}
         grid = slider_grid(self._columns)
         grid.layout.grid_template_columns = "repeat(auto-fit, minmax(225px, 1fr))"
         grid.layout.grid_gap = "4px 12px"
@@ -202,7 +201,7 @@ class ComposerLab(RunLab):
             epochs=total if epochs is None else epochs,
             step_every=step_every,
             buttons=("run", "add", "remove", "reset", "log", "code"),
-            others=self._pairs,
+            others=others,
             other_rows=[grid],
         )
         self.controls["remove"].layout.width = "76px"
@@ -216,30 +215,24 @@ class ComposerLab(RunLab):
     @property
     def phases(self) -> tuple[Phase, ...]:
         """What menus and sliders say now."""
-        return tuple(self._phase(number) for number in range(1, self._count + 1))
+        controls = zip(self._kinds, self._lengths, self._starts, strict=True)
+        phases = [
+            Phase(kind.value, length.value, first.params if kind.value == first.kind else {})
+            for kind, length, first in controls
+        ]
+        return tuple(phases[: self._count])
 
     def __repr__(self) -> str:
         return "ComposerLab()"
 
     # ---- callbacks, on whichever thread, one at a time: they only drop a request
 
-    def _phase(self, number: int) -> Phase:
-        kind = self._pairs[f"phase_{number}"].value
-        first = self._first[number - 1] if number <= len(self._first) else SPARE
-        params = first.params if kind == first.kind else {}
-        return Phase(kind, self._pairs[f"length_{number}"].value, params)
-
-    def _setting_of(self, work: RunWork, values: Mapping[str, Any]) -> PhasesSetting:
-        unit = work.subjects[values["model"]].steps_per_epoch
+    def _setting_of(self, values: Mapping[str, Any]) -> PhasesSetting:
+        unit = self._work.subjects[values["model"]].steps_per_epoch
         unit = unit if values["step_every"] == "batch" else 1
-        phases = self.phases
-        return PhasesSetting(
-            **{name: values[name] for name in SHARED},
-            schedule=compose(phases, steps_per_epoch=unit),
-            params={},
-            phases=phases,
-            unit=unit,
-        )
+        schedule = compose(self.phases, steps_per_epoch=unit)
+        shared = {name: values[name] for name in SHARED}
+        return PhasesSetting(**shared, schedule=schedule, params={}, phases=self.phases, unit=unit)
 
     def _show(self, count: int) -> None:
         """Show so many phases."""
@@ -249,26 +242,23 @@ class ComposerLab(RunLab):
         self.controls["add"].disabled = count == MAX_PHASES
         self.controls["remove"].disabled = count == 1
 
-    def _length(self, number: int) -> widgets.IntSlider:
-        return self._pairs[f"length_{number}"]
-
     def _on_add(self, _: object) -> None:
         if self._count == MAX_PHASES:
             return
-        shown = [self._length(number) for number in range(1, self._count + 1)]
+        shown = self._lengths[: self._count]
         left = self.controls["epochs"].value - sum(slider.value for slider in shown)
         if left < 1:
             longest = max(shown, key=lambda slider: slider.value)
             left = max(1, longest.value // 2)
             longest.value -= longest.value // 2
-        self._length(self._count + 1).value = left
+        self._lengths[self._count].value = left
         self._show(self._count + 1)
         self._on_phases()
 
     def _on_remove(self, _: object) -> None:
         if self._count == 1:
             return
-        last, before = self._length(self._count), self._length(self._count - 1)
+        before, last = self._lengths[self._count - 2 : self._count]
         self._show(self._count - 1)
         before.value += last.value
         self._on_phases()
@@ -282,8 +272,8 @@ class ComposerLab(RunLab):
         self._refresh_code()
 
 
-def _make_pair(number: int, phase: Phase) -> dict[str, widgets.Widget]:
-    """Make the menu and the slider of one phase, by name."""
+def _make_pair(number: int, phase: Phase) -> list[widgets.Widget]:
+    """Make the menu and the slider of one phase."""
     common = {"layout": {"width": "auto", "min_width": "0"}, "style": {"description_width": "58px"}}
     menu = widgets.Dropdown(
         options=[(say(f"kind_{kind}"), kind) for kind in KINDS],
@@ -300,4 +290,4 @@ def _make_pair(number: int, phase: Phase) -> dict[str, widgets.Widget]:
         tooltip=say("length_help"),
         **common,
     )
-    return {f"phase_{number}": menu, f"length_{number}": slider}
+    return [menu, slider]

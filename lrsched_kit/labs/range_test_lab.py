@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,12 +42,10 @@ SCHEDULES = ("Constant", "CosineAnnealingLR")  # what may follow at each pick
 
 @dataclass(frozen=True)
 class RangeRequest:
-    """What the controls say: the settings of the test, then those of the training."""
+    """What the controls say: of the test, and of the training at each of its picks."""
 
-    settings: Mapping[str, Any]
-    model: str
-    optimizer: str
-    schedule: str
+    test: Mapping[str, Any]
+    setting: Setting
 
 
 class RangePicture(Picture):
@@ -129,23 +127,24 @@ class RangeWork(TrainingWork[RangeRequest]):
 
     def __init__(self, subjects: Mapping[str, Subject], epochs: int) -> None:
         super().__init__(RangePicture(epochs), subjects)
-        self._epochs = epochs
         self.test: RangeTest | None = None
         self.histories: dict[str, list[History]] = {}
 
     def __call__(self, request: RangeRequest, cancel: Cancel) -> None:
         """Test, draw, train, draw; give up as soon as ``cancel()``."""
-        subject = self.subjects[request.model]
+        setting, subject = request.setting, self.subjects[request.setting.model]
         self.set_running(True)
         test = _test(subject, request, cancel)
 
-        def draw(histories: dict[str, list[History]], *_: int, crisp: bool = False) -> None:
+        def draw(histories: dict[str, list[History]], *_: str, crisp: bool = False) -> None:
             self.picture.show(test, histories, subject.loss_label, crisp=crisp)
 
-        self.say(_test_lines(test))
+        lines = _test_lines(test)
+        self.say(lines)
         draw({})
-        parts = {} if cancel() else self._parts(test, request)
-        histories = self._train(parts, cancel, draw)
+        picks = {name: rate for name, rate in test.picks.items() if np.isfinite(rate)}
+        parts = {name: replace(setting, base_lr=rate) for name, rate in picks.items()}
+        histories = {} if cancel() else self._train(parts, cancel, draw)
         stopped = cancel.stopped
         if not (stopped or cancel.stale):
             self.test, self.histories = test, histories
@@ -154,40 +153,23 @@ class RangeWork(TrainingWork[RangeRequest]):
             return
         if stopped:
             epoch = max((run.finished for runs in histories.values() for run in runs), default=0)
-            lines = [say("stopped", epoch=epoch, epochs=self._epochs)]
-        else:
-            lines = self._trained_lines(request, histories)
-        self.say([*_test_lines(test), *lines, *subject.alone_lines(request.optimizer)])
+            lines = [*lines, say("stopped", epoch=epoch, epochs=setting.epochs)]
+        elif histories:
+            by_pick = {say(f"pick_{name}"): runs for name, runs in histories.items()}
+            facts = {"schedule": setting.schedule.name, "epochs": setting.epochs}
+            trained = one_or_many("trained", setting.epochs, **facts)
+            lines = [*lines, trained, *loss_lines(by_pick)]
+        self.say([*lines, *subject.alone_lines(setting.optimizer)])
         draw(histories, crisp=True)
-
-    def _parts(self, test: RangeTest, request: RangeRequest) -> dict[str, Setting]:
-        """Return what to train at each pick."""
-        schedule = get_schedule(request.schedule)
-        params = schedule.complete({}, horizon=self._epochs)
-        common = request.model, request.optimizer, "epoch"
-        return {
-            name: Setting(*common, rate, self._epochs, schedule, params)
-            for name, rate in test.picks.items()
-            if np.isfinite(rate)
-        }
-
-    def _trained_lines(
-        self, request: RangeRequest, histories: Mapping[str, list[History]]
-    ) -> list[str]:
-        if not histories:
-            return []
-        facts = {"schedule": request.schedule, "epochs": self._epochs}
-        by_pick = {say(f"pick_{name}"): runs for name, runs in histories.items()}
-        return [one_or_many("trained", self._epochs, **facts), *loss_lines(by_pick)]
 
 
 def _test(subject: Subject, request: RangeRequest, cancel: Cancel) -> RangeTest:
-    settings = dict(request.settings)
+    settings = dict(request.test)
     model = subject.fleet.fresh(settings["seed"])
     return run_range_test(
         model,
         subject.data,
-        build_optimizer(subject.how(request.optimizer), model, settings["low"]),
+        build_optimizer(subject.how(request.setting.optimizer), model, settings["low"]),
         trial=subject.fleet.trial,
         batch_size=subject.batch_size,
         should_stop=cancel,
@@ -248,7 +230,7 @@ class RangeTestLab(TrainingLab[RangeRequest]):
         **settings: float,
     ) -> None:
         start = _start(settings)
-        epochs = int(check_number("epochs", epochs, integer=True))
+        self._epochs = int(check_number("epochs", epochs, integer=True))
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}.")
         subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer)
@@ -257,7 +239,7 @@ class RangeTestLab(TrainingLab[RangeRequest]):
         sliders = {param.name: make_slider(param, start[param.name]) for param in KNOBS}
         sliders["low"].readout_format = ".2e"
         super().__init__(
-            RangeWork(subjects, epochs),
+            RangeWork(subjects, self._epochs),
             values=start,
             menus=menus,
             sliders=sliders,
@@ -279,9 +261,13 @@ class RangeTestLab(TrainingLab[RangeRequest]):
         return "RangeTestLab()"
 
     def _request(self, *, again: bool) -> RangeRequest:
-        values = {name: read(self.controls[name], start) for name, start in self._start.items()}
-        menus = {name: values.pop(name) for name in ("model", "optimizer", "schedule")}
-        return RangeRequest(values, **menus)
+        test = {name: read(self.controls[name], start) for name, start in self._start.items()}
+        model, optimizer, name = (test.pop(menu) for menu in ("model", "optimizer", "schedule"))
+        schedule = get_schedule(name)
+        params = schedule.complete({}, horizon=self._epochs)
+        # A pick is to be the rate.
+        setting = Setting(model, optimizer, "epoch", np.nan, self._epochs, schedule, params)
+        return RangeRequest(test, setting)
 
 
 def _start(given: Mapping[str, float]) -> dict[str, float]:
@@ -290,8 +276,9 @@ def _start(given: Mapping[str, float]) -> dict[str, float]:
     for name in given:
         if name not in known:
             raise ValueError(f"{name!r} is no setting of a range test: {', '.join(known)}.")
-    start = {name: param.check(given.get(name, param.default)) for name, param in known.items()}
+    start = {}
     for name, param in known.items():
+        start[name] = param.check(given.get(name, param.default))
         if not param.low <= start[name] <= param.high:
             raise ValueError(
                 f"{name} must be between {param.low:g} and {param.high:g}, got {given[name]!r}."

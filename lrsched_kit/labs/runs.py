@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -43,7 +43,7 @@ class Result:
 
     setting: Setting
     planned: np.ndarray | None
-    momentum: np.ndarray | None
+    momentum: np.ndarray | None = None
     histories: dict[str, list[History]] = field(default_factory=dict)
 
     @property
@@ -76,10 +76,10 @@ class RunWork(TrainingWork[RunRequest]):
 
     def __call__(self, request: RunRequest, cancel: Cancel) -> None:
         """Train if the setting is new, and draw; give up as soon as ``cancel()``."""
-        shown = self._shown
-        if shown is None or shown.setting != request.setting or request.again:
+        shown, setting = self._shown, request.setting
+        if shown is None or shown.setting != setting or request.again:
             try:
-                plan = self._plan(request.setting)
+                plan = Result(setting, self.subjects[setting.model].plan(setting))
             except ValueError as error:  # values that do not go together: no error of the lab's
                 self.set_running(False)  # what was running has been given up
                 self.say([say("refused", error=error)])
@@ -99,44 +99,29 @@ class RunWork(TrainingWork[RunRequest]):
         if not cancel.stale:
             self._draw(request, shown, crisp=True)
 
-    def _plan(self, setting: Setting) -> Result:
-        """Return what is to come.
-
-        Raises:
-            ValueError: if values do not go together.
-        """
-        subject, schedule, momentum = self.subjects[setting.model], setting.schedule, None
-        planned = subject.plan(setting)
-        # Plain SGD has no momentum to move.
-        if schedule.moves_momentum and subject.has_momentum(setting.optimizer):
-            steps = subject.steps(setting)
-            momentum = trace_momentum(
-                schedule, base_lr=setting.base_lr, steps=steps, **setting.params
-            )
-        return Result(setting, planned, momentum)
-
     def _follow_plan(self, plan: Result, request: RunRequest, cancel: Cancel) -> Result:
-        setting = plan.setting
+        setting, schedule = plan.setting, plan.setting.schedule
         key = setting.model, setting.optimizer, setting.base_lr, setting.epochs
         use_known = self._constants[0] == key and not request.again
         known = {"Constant": self._constants[1]} if use_known else {}
-        parts = {setting.schedule.name: setting, "Constant": setting.constant}
-        for label in known:
-            parts.pop(label)
-        rounds = len(self.subjects[setting.model].rounds(setting.optimizer))
+        parts = {schedule.name: setting, "Constant": setting.constant}
+        parts = {label: part for label, part in parts.items() if label not in known}
 
         def result(histories: dict[str, list[History]]) -> Result:
-            return Result(setting, plan.planned, plan.momentum, {**histories, **known})
+            return replace(plan, histories={**histories, **known})
 
-        def show(histories: dict[str, list[History]], epoch: int, seed: int) -> None:
-            now = result(histories)
-            self._draw(request, now)
-            facts = {"epoch": epoch, "epochs": setting.epochs, "seed": seed, "seeds": rounds}
-            self._say(now, [say("training" if rounds == 1 else "training_seed", **facts)])
+        def show(histories: dict[str, list[History]], line: str) -> None:
+            self._draw(request, now := result(histories))
+            self._say(now, [line])
 
         self._draw(request, result({}))
+        subject = self.subjects[setting.model]
+        # Plain SGD has no momentum to move.
+        if schedule.moves_momentum and subject.has_momentum(setting.optimizer):
+            how = {**setting.params, "base_lr": setting.base_lr, "steps": subject.steps(setting)}
+            plan = replace(plan, momentum=trace_momentum(schedule, **how))
         self._begin()
-        self._say(result({}), [say("training", epoch=0, epochs=setting.epochs)])
+        self._say(plan, [say("training", epoch=0, epochs=setting.epochs)])
         found = result(self._train(parts, cancel, show))
         if not cancel():
             self._constants = key, found.histories["Constant"]
@@ -220,7 +205,7 @@ class RunLab(TrainingLab[RunRequest]):
         others: Mapping[str, widgets.Widget] = MappingProxyType({}),
         other_rows: Sequence[widgets.Widget] = (),
     ) -> None:
-        self._schedule = schedule
+        self._schedule, self._work = schedule, work
         by_metric, subjects = schedule.metric_driven, work.subjects
         check_step_every(step_every, wants_metric=by_metric)
         menus = make_pickers(subjects, optimizer)
@@ -231,7 +216,7 @@ class RunLab(TrainingLab[RunRequest]):
         values["epochs"] = EPOCHS.check(epochs)
         values |= schedule.complete(params, horizon=values["epochs"])
         start = {key: menu.value for key, menu in menus.items()} | values
-        subjects[start["model"]].plan(self._setting_of(work, start))  # or it is refused here
+        subjects[start["model"]].plan(self._setting_of(start))  # or it is refused here
         knobs = (BASE_LR, EPOCHS, *schedule.params)
         self._code = widgets.HTML(layout=widgets.Layout(display="none"))
         super().__init__(
@@ -278,9 +263,9 @@ class RunLab(TrainingLab[RunRequest]):
         """Return what menus and sliders say now."""
         start = self._start
         values = {name: read(self.controls[name], start[name]) for name in start}
-        return self._setting_of(self._work, values)
+        return self._setting_of(values)
 
-    def _setting_of(self, work: RunWork, values: Mapping[str, Any]) -> Setting:
+    def _setting_of(self, values: Mapping[str, Any]) -> Setting:
         params = {param.name: values[param.name] for param in self._schedule.params}
         shared = {name: values[name] for name in SHARED}
         return Setting(**shared, schedule=self._schedule, params=params)

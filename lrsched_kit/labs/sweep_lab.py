@@ -162,7 +162,7 @@ class SweepWork(TrainingWork[SweepRequest]):
             lines.append(cell_line(sweep, request.cell))
         elif why := subject.refusal(part):
             lines.append(say("refused", error=why))
-        if (best := sweep.best_cell) is not None:
+        if (best := sweep.best_cell) is not None and len(sweep.histories) > 1:
             lines.append(best_line(sweep, best))
         if left := len(self._todo(request)):
             done = len(sweep.histories)

@@ -15,6 +15,7 @@ from ..schedules.params import Param
 from ..tasks.data import check_metric
 from ..tasks.optimizers import RULES, get_rule
 from ..training.loop import History
+from ..words import say
 from .artists import Curve
 from .base import Lab, Picture, Request, Work
 from .controls import button_row, make_menu, move_to, slider_grid
@@ -24,6 +25,7 @@ from .subjects import Setting, Subject, own_name, suggestion
 from .verdict import THE_LOSS, Follow
 
 Key = TypeVar("Key")
+
 
 BASE_LR = Param("base_lr", 0.1, 1e-4, 10, log=True, help="base_lr_help")
 EPOCHS = Param("epochs", 20, 1, 40, integer=True, help="epochs_help")
@@ -73,15 +75,14 @@ class TrainingWork(Work[Request]):
         self,
         parts: Mapping[Key, Setting],
         cancel: Cancel,
-        show: Callable[[dict[Key, list[History]], int, int], None] | None = None,
+        show: Callable[[dict[Key, list[History]], str], None] | None = None,
     ) -> dict[Key, list[History]]:
         """Train settings on all seeds together, or where runs train alone, seed by seed.
 
         Args:
             parts: key -> setting; they differ in what moves the rate, and in base_lr.
             cancel: whether to give up.
-            show: called with the histories so far, the epoch and the seed, both counted from 1,
-                whenever it is time for a frame.
+            show: called when it is time for a frame: the histories so far, and that in words.
 
         Returns:
             Key -> a `History` per seed; unfinished, or of fewer seeds, if it was given up.
@@ -104,7 +105,9 @@ class TrainingWork(Work[Request]):
                 return
             last_frame = time.monotonic()
             # Means of runs that have ended would lose their ends with one that has begun.
-            show(found if number else regroup(histories), epoch + 1, number + 1)
+            facts = {"epoch": epoch + 1, "epochs": epochs, "seed": number + 1, "seeds": len(rounds)}
+            line = say("training" if len(rounds) == 1 else "training_seed", **facts)
+            show(found if number else regroup(histories), line)
             self.progress.value = (number + (epoch + 1) / epochs) / len(rounds)
 
         for number, seeds in enumerate(rounds):  # noqa: B007  # on_epoch reads it
