@@ -34,10 +34,9 @@ _MARGIN = 0.15  # of the axis: so near to its ends, a jump's words stand to one 
 
 @dataclass(frozen=True)
 class PhasesSetting(Setting):
-    """What menus and sliders say, phases included; ``unit``: scheduler steps in an epoch."""
+    """What menus and sliders say, phases included."""
 
     phases: tuple[Phase, ...]
-    unit: int
 
 
 class ComposerPicture(LabPicture):
@@ -118,9 +117,9 @@ class ComposerWork(RunWork):
 def _leaps(result: Result) -> tuple[PhasesSetting, list[Leap]]:
     """Return the setting, and where the planned rate jumps."""
     setting, planned = cast(PhasesSetting, result.setting), cast(np.ndarray, result.planned)
-    ends = boundaries(setting.phases, steps_per_epoch=setting.unit)
-    jumps = find_jumps(planned[0], ends)
-    return setting, [(jump.step / setting.unit, jump.before, jump.after) for jump in jumps]
+    unit = planned.shape[1] // setting.epochs  # scheduler steps in an epoch
+    jumps = find_jumps(planned[0], boundaries(setting.phases, steps_per_epoch=unit))
+    return setting, [(jump.step / unit, jump.before, jump.after) for jump in jumps]
 
 
 class ComposerLab(RunLab):
@@ -228,11 +227,11 @@ class ComposerLab(RunLab):
     # ---- callbacks, on whichever thread, one at a time: they only drop a request
 
     def _setting_of(self, values: Mapping[str, Any]) -> PhasesSetting:
-        unit = self._work.subjects[values["model"]].steps_per_epoch
-        unit = unit if values["step_every"] == "batch" else 1
-        schedule = compose(self.phases, steps_per_epoch=unit)
         shared = {name: values[name] for name in SHARED}
-        return PhasesSetting(**shared, schedule=schedule, params={}, phases=self.phases, unit=unit)
+        steps = self._work.subjects[values["model"]].steps_per_epoch
+        unit = steps if values["step_every"] == "batch" else 1
+        schedule = compose(self.phases, steps_per_epoch=unit)
+        return PhasesSetting(**shared, schedule=schedule, params={}, phases=self.phases)
 
     def _show(self, count: int) -> None:
         """Show so many phases."""

@@ -23,7 +23,7 @@ from ..training.stats import mean_and_error
 from ..words import say
 from ..words.errors import check_number
 from .base import Picture
-from .controls import make_buttons, make_menu, make_slider, read
+from .controls import make_buttons, make_menu, make_slider
 from .live import Cancel, LiveFigure
 from .subjects import SEEDS, Setting, Subject, make_subjects
 from .training import TrainingLab, TrainingWork, make_pickers
@@ -261,7 +261,7 @@ class RangeTestLab(TrainingLab[RangeRequest]):
         return "RangeTestLab()"
 
     def _request(self, *, again: bool) -> RangeRequest:
-        test = {name: read(self.controls[name], start) for name, start in self._start.items()}
+        test = self._values()
         model, optimizer, name = (test.pop(menu) for menu in ("model", "optimizer", "schedule"))
         schedule = get_schedule(name)
         params = schedule.complete({}, horizon=self._epochs)

@@ -18,7 +18,7 @@ from ..training.loop import STEP_EVERY, History, check_step_every
 from ..training.script import training_script
 from ..words import say
 from .artists import Curve
-from .controls import make_buttons, make_menu, make_slider, read
+from .controls import make_buttons, make_menu, make_slider
 from .live import Cancel
 from .panels import MAX_CURVES, LabPicture
 from .subjects import Setting, first_base_lr
@@ -181,12 +181,8 @@ def _confirm_applied(result: Result) -> None:
 class RunLab(TrainingLab[RunRequest]):
     """A lab that trains one schedule beside the constant rate, and shows it as a script.
 
-    Args:
-        work: trains, and knows what can be trained.
-        schedule, params: what moves the rate at first.
-        optimizer, base_lr, epochs, step_every: where menus and sliders start.
-        buttons: names of them; the switches "log" and "code" are among them.
-        others, other_rows: as for `TrainingLab`.
+    Menus and sliders start where they are told; the switches "log" and "code" are among the
+    buttons.
     """
 
     _work: RunWork
@@ -261,9 +257,7 @@ class RunLab(TrainingLab[RunRequest]):
 
     def _setting(self) -> Setting:
         """Return what menus and sliders say now."""
-        start = self._start
-        values = {name: read(self.controls[name], start[name]) for name in start}
-        return self._setting_of(values)
+        return self._setting_of(self._values())
 
     def _setting_of(self, values: Mapping[str, Any]) -> Setting:
         params = {param.name: values[param.name] for param in self._schedule.params}

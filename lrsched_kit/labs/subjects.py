@@ -111,12 +111,6 @@ class Subject:
             Run(setting.schedule, params, setting.base_lr, how, seed, unit, told) for seed in seeds
         ]
 
-    def rounds(self, optimizer: str) -> list[range]:
-        """Return which seeds train at the same time: all, or where runs train alone, each."""
-        if not self.alone(optimizer):
-            return [range(self.seeds)]
-        return [range(seed, seed + 1) for seed in range(self.seeds)]
-
     @property
     def steps_per_epoch(self) -> int:
         """How many updates an epoch has."""

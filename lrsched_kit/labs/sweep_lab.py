@@ -23,7 +23,7 @@ from ..tasks.optimizers import Maker
 from ..training.loop import History
 from ..words import say
 from .base import Picture
-from .controls import make_buttons, make_slider, read
+from .controls import make_buttons, make_slider
 from .live import Cancel, LiveFigure
 from .panels import Panels, Scene
 from .subjects import Setting, Subject, first_base_lr, make_subjects
@@ -36,10 +36,7 @@ RUNS_AT_ONCE = 32  # a slice takes some tenths of a second, and then the map sho
 
 @dataclass(frozen=True)
 class SweepRequest:
-    """What a callback asks for; ``again`` trains even if nothing has changed.
-
-    All cells share the setting but for the two parameters, which are in it those of the first.
-    """
+    """What a callback asks for; the setting is of the first cell, ``again`` trains all anew."""
 
     setting: Setting
     cell: Cell
@@ -261,13 +258,10 @@ class SweepLab(TrainingLab[SweepRequest]):
         return f"SweepLab({self._schedule.name}, {' x '.join(self.sweep.grid)})"
 
     def _request(self, *, again: bool) -> SweepRequest:
-        start = self._start
-        values = {name: read(self.controls[name], start[name]) for name in start}
-        values |= self.sweep.setting((0, 0))
-        params = {param.name: values.pop(param.name) for param in self._schedule.params}
-        setting = Setting(
-            **values, step_every=self._schedule.step_every, schedule=self._schedule, params=params
-        )
+        schedule, values = self._schedule, self._values() | self.sweep.setting((0, 0))
+        params = {param.name: values.pop(param.name) for param in schedule.params}
+        unit = schedule.step_every
+        setting = Setting(**values, step_every=unit, schedule=schedule, params=params)
         return SweepRequest(setting, self.sweep.nearest(self.chosen), again)
 
 

@@ -18,7 +18,7 @@ from ..training.loop import History
 from ..words import say
 from .artists import Curve
 from .base import Lab, Picture, Request, Work
-from .controls import button_row, make_menu, move_to, slider_grid
+from .controls import button_row, make_menu, move_to, read, slider_grid
 from .live import Cancel
 from .panels import Scene
 from .subjects import Setting, Subject, own_name, suggestion
@@ -92,7 +92,8 @@ class TrainingWork(Work[Request]):
             return found
         first = next(iter(parts.values()))
         subject, epochs = self.subjects[first.model], first.epochs
-        rounds = subject.rounds(first.optimizer)
+        seeds = range(subject.seeds)
+        rounds = [range(s, s + 1) for s in seeds] if subject.alone(first.optimizer) else [seeds]
         number, last_frame = 0, time.monotonic()
 
         def regroup(histories: Sequence[History]) -> dict[Key, list[History]]:
@@ -154,14 +155,8 @@ class TrainingWork(Work[Request]):
 class TrainingLab(Lab[Request]):
     """A lab with the menus of `make_pickers`; a new choice suggests a base_lr for the pair.
 
-    Args:
-        work: trains, and knows what can be trained.
-        values: where sliders and other controls start, to all their digits.
-        menus, sliders, buttons: the controls by name, a row of each from top to bottom, above
-            picture and words.
-        others: more controls by name, between sliders and buttons.
-        other_rows: the widgets that show these.
-        below: widgets under the words.
+    Menus, sliders, other controls and buttons stand above picture and words, ``below`` under
+    them; ``values`` is where all but the menus start, to all their digits.
     """
 
     _work: TrainingWork[Request]
@@ -192,6 +187,10 @@ class TrainingLab(Lab[Request]):
                 *below,
             ],
         )
+
+    def _values(self) -> dict[str, Any]:
+        """Return what menus, sliders and other controls say now."""
+        return {name: read(self.controls[name], start) for name, start in self._start.items()}
 
     def _on_move(self, change: Any) -> None:
         model, optimizer = (self.controls[name] for name in ("model", "optimizer"))
