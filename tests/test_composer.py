@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from test_snippet import applied_by
+from torch import nn
 from waiting import put_back, wait_until
 
 from lrsched_kit import MLP, ComposerLab, Phase, SimpleNet, compose, toy_regression, trace_lr
@@ -256,3 +257,13 @@ def test_forty_moves_end_on_the_last_value(lab):
 def test_bad_arguments_are_refused_before_anything_is_trained(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_model_that_trains_run_by_run_is_told_of():
+    def with_dropout():
+        return nn.Sequential(nn.Linear(64, 10), nn.Dropout(0.1))
+
+    lab = ComposerLab([Phase("hold", 1)], make_model=with_dropout, batch_size=200, seeds=1)
+    assert lab.wait(60)
+    assert lab.summary.splitlines()[-1].startswith("Trained run by run, on one seed, ")
+    lab.close()

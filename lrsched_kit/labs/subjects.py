@@ -22,7 +22,7 @@ from ..training.fleet import Fleet
 from ..training.runs import Run
 from ..words import say
 from ..words.errors import check_number
-from .verdict import Follow
+from .verdict import Follow, one_or_many
 
 SEEDS_ALONE = 3  # of a model that trains run by run, unless a reader asks for more
 SEEDS = 10  # models are made for so many at least: a range test's slider offers them
@@ -92,7 +92,8 @@ class Subject:
     def alone_lines(self, optimizer: str) -> list[str]:
         """Say on how many seeds its runs train one by one, and why, where they do."""
         reason = self.alone(optimizer)
-        return [say("alone_line", seeds=self.seeds, reason=reason)] if reason else []
+        facts = {"seeds": self.seeds, "reason": reason}
+        return [one_or_many("alone", self.seeds, **facts)] if reason else []
 
     def rates(self, optimizer: str, base_lr: float) -> tuple[float, ...]:
         """Return the base rate of each parameter group."""
