@@ -138,10 +138,10 @@ def _verdict(histories: Mapping[str, Sequence[History]], follow: Follow) -> list
         return []
     gap = with_error(abs(result.gap), result.error)
     key = "better" if result.gap > 0 else "worse" if result.gap < 0 else "same"
-    if follow.metric != "loss" and key != "same":
-        key = f"{key}_{follow.better}"
     facts = {"wins": result.wins, "seeds": result.seeds, "gap": gap, "metric": follow.metric}
-    return [say(key, label=label, **facts)]
+    if follow.metric == "loss" or key == "same":
+        return [say(key, label=label, **facts)]
+    return [say(f"{key}_{follow.better}", label=label, **facts)]
 
 
 def _finals(runs: Sequence[History], metric: str) -> np.ndarray:
