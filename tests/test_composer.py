@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from test_snippet import applied_by
-from waiting import wait_until
+from torch import nn
+from waiting import put_back, wait_until
 
 from lrsched_kit import MLP, ComposerLab, Phase, SimpleNet, compose, toy_regression, trace_lr
 from lrsched_kit.schedules.phases import KINDS
@@ -21,12 +22,20 @@ QUICK = {
 STEPS = 4  # batches in an epoch of the toy data
 
 
-@pytest.fixture
-def lab():
+@pytest.fixture(scope="module")
+def shared():
+    """A lab for all tests; those that only look take it as it is."""
     lab = ComposerLab(PHASES, **QUICK)
     assert lab.wait(60)
     yield lab
     lab.close()
+
+
+@pytest.fixture
+def lab(shared):
+    """The same for a test that moves something."""
+    yield shared
+    put_back(shared)
 
 
 def kinds_and_lengths(lab):
@@ -48,10 +57,10 @@ def marks(lab):
     return borders, [text.get_text() for text in picture._sizes if text.get_visible()]
 
 
-def test_the_rates_trained_are_those_of_torch_s_sequential_lr(lab):
+def test_the_rates_trained_are_those_of_torch_s_sequential_lr(shared):
     row = compose(PHASES, steps_per_epoch=STEPS)
-    assert applied(lab) == trace_lr(row, base_lr=0.1, steps=4 * STEPS).tolist()
-    assert len(lab.histories["SequentialLR"]) == len(lab.histories["Constant"]) == 2
+    assert applied(shared) == trace_lr(row, base_lr=0.1, steps=4 * STEPS).tolist()
+    assert len(shared.histories["SequentialLR"]) == len(shared.histories["Constant"]) == 2
 
 
 def test_menus_and_sliders_change_the_phases(lab):
@@ -65,9 +74,9 @@ def test_menus_and_sliders_change_the_phases(lab):
     assert applied(lab) == trace_lr(row, base_lr=0.1, steps=4 * STEPS).tolist()
 
 
-def test_the_menus_offer_every_kind_in_words_of_its_own(lab):
+def test_the_menus_offer_every_kind_in_words_of_its_own(shared):
     for number in range(1, 6):
-        options = dict(lab.controls[f"phase_{number}"].options)
+        options = dict(shared.controls[f"phase_{number}"].options)
         assert list(options.values()) == list(KINDS)  # as many words as kinds
 
 
@@ -248,3 +257,13 @@ def test_forty_moves_end_on_the_last_value(lab):
 def test_bad_arguments_are_refused_before_anything_is_trained(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_model_that_trains_run_by_run_is_told_of():
+    def with_dropout():
+        return nn.Sequential(nn.Linear(64, 10), nn.Dropout(0.1))
+
+    lab = ComposerLab([Phase("hold", 1)], make_model=with_dropout, batch_size=200, seeds=1)
+    assert lab.wait(60)
+    assert lab.summary.splitlines()[-1].startswith("Trained run by run, on one seed, ")
+    lab.close()

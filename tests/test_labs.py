@@ -7,7 +7,7 @@ import ipywidgets.widgets.widget as widget_module
 import numpy as np
 import pytest
 import torch
-from waiting import kit_threads, wait_until
+from waiting import kit_threads, put_back, wait_until
 
 from lrsched_kit import (
     BASICS,
@@ -27,15 +27,24 @@ from lrsched_kit.labs.cells import close_earlier_labs
 from lrsched_kit.training.fleet import Fleet
 from lrsched_kit.words import say
 
-QUICK = {"epochs": 2, "seeds": 2}
+TOY = {"data": toy_regression(), "make_model": SimpleNet, "batch_size": 16}
+QUICK = {"epochs": 2, "seeds": 2, **TOY}
 
 
-@pytest.fixture
-def lab():
+@pytest.fixture(scope="module")
+def shared():
+    """A lab for all tests; those that only look take it as it is."""
     lab = ScheduleLab("StepLR", epochs=4, seeds=2, step_size=2)
     assert lab.wait(60)
     yield lab
     lab.close()
+
+
+@pytest.fixture
+def lab(shared):
+    """The same for a test that moves something."""
+    yield shared
+    put_back(shared)
 
 
 def epoch_lr(lab, name="StepLR"):
@@ -44,7 +53,7 @@ def epoch_lr(lab, name="StepLR"):
 
 @pytest.mark.parametrize("name", [*BASICS, "MultiStepLR", "CyclicLR", "OneCycleLR", "WSD"])
 def test_every_slider_at_both_ends_trains_or_says_what_it_does_not_go_with(name):
-    lab = ScheduleLab(name, **QUICK)
+    lab = ScheduleLab(name, base_lr=0.1, **QUICK)
     knobs = [param.name for param in SCHEDULES[name].params if isinstance(param, Param)]
     for control in ("base_lr", "epochs", *knobs):
         slider = lab.controls[control]
@@ -103,10 +112,10 @@ def test_a_start_value_beyond_the_slider_widens_it():
 def test_the_start_value_lies_on_a_notch_of_its_slider(base_lr):
     lab = ScheduleLab("StepLR", base_lr=base_lr, gamma=0.125, **QUICK)
     rate, gamma = lab.controls["base_lr"], lab.controls["gamma"]
+    lab.close()
     notches = (np.log10(base_lr) - rate.min) / rate.step
     assert notches == pytest.approx(round(notches), abs=1e-6)
     assert (0.125 / gamma.step) == pytest.approx(125)
-    lab.close()
 
 
 def test_forty_moves_end_on_the_last_value(lab):
@@ -273,16 +282,16 @@ def test_a_start_value_is_trained_to_all_its_digits():
     lab.close()
 
 
-def test_the_summary_puts_the_picture_into_words(lab):
-    first, second, third = lab.summary.splitlines()
+def test_the_summary_puts_the_picture_into_words(shared):
+    first, second, third = shared.summary.splitlines()
     assert first == "StepLR: the rate goes from 0.1 to 0.01 in 4 epochs."
     assert second.startswith("Final validation loss (mean of 2 seeds): StepLR 0.")
     assert third.startswith("StepLR is lower on ")
-    assert lab._work.picture.image.tooltip == lab.summary.replace("\n", " ")
+    assert shared._work.picture.image.tooltip == shared.summary.replace("\n", " ")
 
 
 def test_the_summary_says_where_the_momentum_goes_if_there_is_one():
-    lab = ScheduleLab("OneCycleLR", **QUICK)
+    lab = ScheduleLab("OneCycleLR", epochs=2, seeds=1)
     assert lab.wait(60)
     said = "Its momentum goes 0.95 → 0.85 → 0.95 (with Adam: its first beta)."
     assert lab.summary.splitlines()[1] == said
@@ -293,16 +302,8 @@ def test_the_summary_says_where_the_momentum_goes_if_there_is_one():
 
 
 def test_a_diverging_run_is_a_result():
-    lab = ScheduleLab(
-        "Constant",
-        data=toy_regression(),
-        make_model=SimpleNet,
-        optimizer="sgd",
-        batch_size=32,
-        epochs=30,
-        base_lr=10,
-        seeds=2,
-    )
+    options = {**QUICK, "epochs": 30, "batch_size": 32}
+    lab = ScheduleLab("Constant", base_lr=10, optimizer="sgd", **options)
     assert lab.wait(60)
     assert "Constant diverged at epoch" in lab.summary
     assert "diverged at epoch" in legend(lab)[0]
@@ -337,7 +338,7 @@ def run_script(script):
 
 @pytest.mark.parametrize("name", BASICS)
 def test_show_code_is_a_script_that_applies_the_very_rates_of_the_lab(name):
-    lab = ScheduleLab(name, epochs=5, seeds=1, base_lr=0.05)
+    lab = ScheduleLab(name, epochs=5, seeds=1, base_lr=0.05, **TOY)
     assert lab.wait(60)
     (history,) = lab.histories[name]
     lines = run_script(lab.code)
@@ -360,20 +361,20 @@ def test_show_code_leaves_room_for_a_model_of_ones_own():
     class Mine(MLP):
         pass
 
-    lab = ScheduleLab("StepLR", make_model=Mine, **QUICK)
+    lab = ScheduleLab("StepLR", make_model=Mine, epochs=1, seeds=1)
     assert "# Mine is your own model: put its definition here." in lab.code
     lab.close()
 
 
-def test_save_writes_a_picture_and_a_table_and_overwrites_nothing(lab, tmp_path):
-    picture, table = lab.save(tmp_path)
+def test_save_writes_a_picture_and_a_table_and_overwrites_nothing(shared, tmp_path):
+    picture, table = shared.save(tmp_path)
     assert picture.read_bytes().startswith(b"\x89PNG")
     with table.open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 2 * 4  # curves, seeds, epochs
-    assert [float(row["lr"]) for row in rows[:4]] == epoch_lr(lab)
+    assert [float(row["lr"]) for row in rows[:4]] == epoch_lr(shared)
     assert {row["curve"] for row in rows} == {"StepLR", "Constant"}
-    assert set(lab.save(tmp_path)).isdisjoint({picture, table})
+    assert set(shared.save(tmp_path)).isdisjoint({picture, table})
 
 
 def test_the_save_button_says_where(lab, tmp_path, monkeypatch):
@@ -383,8 +384,8 @@ def test_the_save_button_says_where(lab, tmp_path, monkeypatch):
     assert (tmp_path / "saved" / "StepLR-1.png").exists()
 
 
-def test_the_notebook_gets_a_widget_and_a_picture_for_readers_without_a_kernel(lab):
-    bundle = lab._repr_mimebundle_()
+def test_the_notebook_gets_a_widget_and_a_picture_for_readers_without_a_kernel(shared):
+    bundle = shared._repr_mimebundle_()
     assert bundle["text/plain"] == "ScheduleLab(StepLR)"
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert bundle["image/png"].startswith("iVBORw0KGgo")
@@ -394,8 +395,8 @@ def test_the_notebook_gets_a_widget_and_a_picture_for_readers_without_a_kernel(l
     "make",
     [
         lambda: ScheduleLab("StepLR", **QUICK),
-        lambda: SweepLab("StepLR", {"gamma": [0.1, 0.5], "step_size": [1, 2]}, epochs=1, seeds=1),
-        lambda: RangeTestLab(steps=20, epochs=1, seeds=1),
+        lambda: SweepLab("StepLR", {"gamma": [0.1, 0.5], "step_size": [1, 2]}, **QUICK),
+        lambda: RangeTestLab(steps=20, **QUICK),
         QuadraticLab,
         ExhibitLab,
     ],
@@ -417,7 +418,7 @@ def test_close_ends_training_and_leaves_no_thread_and_no_widget():
     assert all(control.comm is None for control in lab.controls.values())
 
 
-def test_an_idle_lab_holds_no_thread(lab):
+def test_an_idle_lab_holds_no_thread(shared):
     for thread in kit_threads():
         thread.join(10)
     assert kit_threads() == []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from waiting import put_back
 
 from lrsched_kit import (
     CNN,
@@ -31,15 +32,24 @@ from lrsched_kit.training.fleet import Fleet
 QUICK = {"epochs": 1, "seeds": 1}
 
 
-@pytest.fixture
-def lab():
+@pytest.fixture(scope="module")
+def shared():
+    """A lab for all tests; those that only look take it as it is."""
     lab = ScheduleLab("StepLR", step_size=3, **QUICK)
     assert lab.wait(60)
     yield lab
     lab.close()
 
 
-def test_every_model_trains_with_every_optimizer(lab):
+@pytest.fixture
+def lab(shared):
+    """The same for a test that moves something."""
+    yield shared
+    put_back(shared)
+
+
+def test_every_model_trains_with_every_optimizer():
+    lab = ScheduleLab("StepLR", batch_size=100, **QUICK)
     for model in MODELS:
         for optimizer in RULES:
             lab.controls["model"].value = model
@@ -48,6 +58,7 @@ def test_every_model_trains_with_every_optimizer(lab):
             (run,) = lab.histories["StepLR"]
             assert run.diverged_at is None
             assert run.lr[0] == lab.controls["base_lr"].value
+    lab.close()
 
 
 def test_a_new_choice_suggests_a_base_lr_and_keeps_the_schedules_settings(lab):
@@ -129,12 +140,18 @@ def with_dropout():
     return nn.Sequential(nn.Linear(64, 10), nn.BatchNorm1d(10), nn.Dropout(0.1))
 
 
-@pytest.fixture
-def alone():
+@pytest.fixture(scope="module")
+def shared_alone():
     lab = ScheduleLab("StepLR", make_model=with_dropout, epochs=2, step_size=1, batch_size=100)
     assert lab.wait(60)
     yield lab
     lab.close()
+
+
+@pytest.fixture
+def alone(shared_alone):
+    yield shared_alone
+    put_back(shared_alone)
 
 
 def test_such_a_model_opens_with_fewer_seeds_and_a_line_that_says_why(alone):
@@ -162,7 +179,7 @@ def test_such_a_lab_shows_the_first_seed_of_both_curves_first(monkeypatch):
     original = Fleet.train
 
     def noting(fleet, runs, **options):
-        rounds.append([(run.schedule == "Constant", run.seed) for run in runs])
+        rounds.append([(run.schedule.name == "Constant", run.seed) for run in runs])
         return original(fleet, runs, **options)
 
     monkeypatch.setattr(Fleet, "train", noting)
@@ -212,7 +229,8 @@ def test_show_code_of_such_a_lab_prints_its_losses(alone):
 
 
 def test_show_code_tells_a_plateau_what_the_lab_tells_it():
-    lab = ScheduleLab("ReduceLROnPlateau", mode="max", patience=0, base_lr=0.5, epochs=4, seeds=1)
+    options = {"mode": "max", "patience": 0, "base_lr": 0.5, "epochs": 4, "seeds": 1}
+    lab = ScheduleLab("ReduceLROnPlateau", batch_size=100, **options)
     assert lab.wait(60)
     (run,) = lab.histories["ReduceLROnPlateau"]
     assert printed_by(lab) == pytest.approx(run.val_loss, rel=0.2)  # then rounding grows
@@ -221,7 +239,7 @@ def test_show_code_tells_a_plateau_what_the_lab_tells_it():
 
 
 def test_such_a_lab_trains_as_many_seeds_as_it_is_told():
-    lab = ScheduleLab("StepLR", make_model=with_dropout, **QUICK)
+    lab = ScheduleLab("StepLR", make_model=with_dropout, batch_size=200, **QUICK)
     assert lab.wait(60)
     assert {len(runs) for runs in lab.histories.values()} == {1}
     lab.close()
@@ -239,7 +257,8 @@ def two_rates(model):
 
 
 def test_the_slider_moves_all_parameter_groups_in_proportion():
-    lab = ScheduleLab("StepLR", make_optimizer=two_rates, step_size=1, epochs=2, seeds=1)
+    options = {"step_size": 1, "epochs": 2, "seeds": 1, "batch_size": 100}
+    lab = ScheduleLab("StepLR", make_optimizer=two_rates, **options)
     assert lab.controls["optimizer"].options == ("two_rates",)
     assert lab.controls["base_lr"].value == 0.1
     lab.controls["base_lr"].value = 0.02
@@ -258,7 +277,7 @@ def test_the_slider_moves_all_parameter_groups_in_proportion():
 
 
 def test_the_verdict_follows_the_metric():
-    lab = ScheduleLab("CosineAnnealingLR", metric="accuracy", epochs=3, seeds=2)
+    lab = ScheduleLab("CosineAnnealingLR", metric="accuracy", epochs=3, seeds=2, batch_size=50)
     assert lab.wait(60)
     assert "Final validation accuracy (mean of 2 seeds): CosineAnnealingLR 0." in lab.summary
     assert "CosineAnnealingLR is higher in accuracy on " in lab.summary
@@ -332,7 +351,7 @@ def test_they_are_refused_when_the_lab_is_made():
 
 
 def test_a_range_test_has_the_same_menus():
-    lab = RangeTestLab(steps=40, **QUICK)
+    lab = RangeTestLab(steps=20, batch_size=100, **QUICK)
     lab.controls["model"].value = "LSTM"
     lab.controls["optimizer"].value = "adam"
     assert lab.wait(60)
@@ -342,7 +361,10 @@ def test_a_range_test_has_the_same_menus():
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: ScheduleLab("StepLR", **QUICK), lambda: RangeTestLab(steps=20, **QUICK)],
+    [
+        lambda: ScheduleLab("StepLR", batch_size=100, **QUICK),
+        lambda: RangeTestLab(steps=20, batch_size=100, **QUICK),
+    ],
     ids=["schedule", "range test"],
 )
 def test_a_lab_makes_models_on_the_thread_of_its_cell_only(make, monkeypatch):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from waiting import put_back
 
 from lrsched_kit import (
     MLP,
@@ -18,12 +19,20 @@ from lrsched_kit.training.fleet import Fleet
 QUICK = {"epochs": 1, "seeds": 2, "steps": 100}
 
 
-@pytest.fixture
-def lab():
+@pytest.fixture(scope="module")
+def shared():
+    """A lab for all tests; those that only look take it as it is."""
     lab = RangeTestLab(**QUICK)
     assert lab.wait(60)
     yield lab
     lab.close()
+
+
+@pytest.fixture
+def lab(shared):
+    """The same for a test that moves something."""
+    yield shared
+    put_back(shared)
 
 
 def by_the_kit(optimizer="momentum", seed=0, **settings):
@@ -38,11 +47,9 @@ def same(a, b):
     )
 
 
-def test_it_has_a_control_for_each_setting():
-    lab = RangeTestLab(**QUICK)
+def test_it_has_a_control_for_each_setting(shared):
     sliders = ["low", "high", "steps", "smooth", "stop_factor", "seed"]
-    assert list(lab.controls) == ["model", "optimizer", "schedule", *sliders, "run", "reset"]
-    lab.close()
+    assert list(shared.controls) == ["model", "optimizer", "schedule", *sliders, "run", "reset"]
 
 
 def test_it_shows_the_range_test_of_the_kit(lab):
@@ -54,12 +61,12 @@ def test_it_shows_the_range_test_of_the_kit(lab):
     assert same(lab.test, by_the_kit("adam", seed=3, stop_factor=3.0))
 
 
-def test_it_trains_at_each_pick_what_train_would(lab):
-    assert list(lab.histories) == ["steepest", "tenth", "valley"]
+def test_it_trains_at_each_pick_what_train_would(shared):
+    assert list(shared.histories) == ["steepest", "tenth", "valley"]
     model = seeded(MLP, 1)
-    optimizer = make_optimizer("momentum", model.parameters(), lab.test.tenth)
+    optimizer = make_optimizer("momentum", model.parameters(), shared.test.tenth)
     expected = train(model, load_digits(), optimizer, epochs=1, seed=1)
-    second = lab.histories["tenth"][1]
+    second = shared.histories["tenth"][1]
     assert second.lr.tolist() == expected.lr.tolist()
     np.testing.assert_allclose(second.val_loss, expected.val_loss, rtol=1e-3)
 
@@ -67,24 +74,27 @@ def test_it_trains_at_each_pick_what_train_would(lab):
 def test_the_schedule_that_follows_is_a_choice(lab):
     lab.controls["schedule"].value = "CosineAnnealingLR"
     assert lab.wait(60)
-    assert "CosineAnnealingLR, 1 epochs" in lab.summary
-    lab.close()
+    assert "Trained at each pick, CosineAnnealingLR, one epoch." in lab.summary
     longer = RangeTestLab(schedule="CosineAnnealingLR", epochs=2, seeds=1, steps=40)
     assert longer.wait(60)
+    assert "Trained at each pick, CosineAnnealingLR, 2 epochs." in longer.summary
     rates = longer.histories["valley"][0].epoch_lr
     assert rates[1] == pytest.approx(rates[0] / 2)
     longer.close()
 
 
-def test_each_slider_at_both_ends_tests_without_an_error(lab):
+def test_each_slider_at_both_ends_tests_without_an_error():
+    toy = {"data": toy_regression(), "make_model": SimpleNet, "batch_size": 16}
+    lab = RangeTestLab(epochs=1, seeds=2, steps=40, **toy)
     for name in ("low", "high", "steps", "smooth", "stop_factor", "seed"):
         slider = lab.controls[name]
-        ends = slider.min, slider.max
+        start, ends = slider.value, (slider.min, slider.max)
         for value in [10**end for end in ends] if name in ("low", "high") else ends:
             slider.value = value
             assert lab.wait(60)
             assert "Picks: " in lab.summary
-        lab.controls["reset"].click()
+        slider.value = start
+    lab.close()
 
 
 def test_reset_puts_sliders_and_menus_back(lab):
@@ -155,19 +165,20 @@ def test_a_regression_that_diverges_is_a_result():
     lab.close()
 
 
-def test_it_leaves_a_picture_for_readers_without_a_kernel(lab):
-    assert "image/png" in lab._repr_mimebundle_()
-    assert lab._work.picture.image.tooltip.startswith("Picks: ")
+def test_it_leaves_a_picture_for_readers_without_a_kernel(shared):
+    assert "image/png" in shared._repr_mimebundle_()
+    assert shared._work.picture.image.tooltip.startswith("Picks: ")
 
 
 def test_an_error_is_shown_and_raised(lab, monkeypatch):
     def fail(*args, **options):
         raise RuntimeError("no more")
 
-    monkeypatch.setattr("lrsched_kit.labs.range_work.run_range_test", fail)
-    lab.controls["seed"].value = 1
-    with pytest.raises(RuntimeError, match="no more"):
-        lab.wait(60)
+    with monkeypatch.context() as patch:
+        patch.setattr("lrsched_kit.labs.range_test_lab.run_range_test", fail)
+        lab.controls["seed"].value = 1
+        with pytest.raises(RuntimeError, match="no more"):
+            lab.wait(60)
     assert "no more" in lab.summary
 
 

@@ -3,21 +3,31 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from waiting import wait_until
+from waiting import put_back, wait_until
 
-from lrsched_kit import History, SweepLab, sweep
-from lrsched_kit.labs import sweep_work
+from lrsched_kit import History, SimpleNet, Sweep, SweepLab, sweep, toy_regression
+from lrsched_kit.labs import sweep_lab
+from lrsched_kit.labs.verdict import best_line
 
 GRID = {"gamma": [0.1, 0.5, 0.9], "step_size": [1, 2]}
-QUICK = {"epochs": 3, "seeds": 2}
+TOY = {"data": toy_regression(), "make_model": SimpleNet, "batch_size": 16}
+QUICK = {"epochs": 3, "seeds": 2, **TOY}
 
 
-@pytest.fixture
-def lab():
+@pytest.fixture(scope="module")
+def shared():
+    """A lab for all tests; those that only look take it as it is."""
     lab = SweepLab("StepLR", GRID, **QUICK)
     assert lab.wait(60)
     yield lab
     lab.close()
+
+
+@pytest.fixture
+def lab(shared):
+    """The same for a test that moves something."""
+    yield shared
+    put_back(shared)
 
 
 def curve(lab):
@@ -26,14 +36,15 @@ def curve(lab):
     return slot._applied.get_ydata()[0::2], slot._val.get_ydata()
 
 
-def test_every_cell_is_trained(lab):
-    assert lab.sweep.finished.all()
-    assert set(lab.sweep.histories) == {(row, column) for row in range(3) for column in range(2)}
+def test_every_cell_is_trained(shared):
+    assert shared.sweep.finished.all()
+    assert set(shared.sweep.histories) == {(row, column) for row in range(3) for column in range(2)}
 
 
-def test_the_map_is_what_sweep_finds(lab):
-    expected = sweep("StepLR", GRID, **QUICK, progress=False).mean
-    np.testing.assert_allclose(lab.sweep.mean, expected, rtol=1e-2)  # float32 against float64
+def test_the_map_is_what_sweep_finds(shared):
+    base_lr = shared.controls["base_lr"].value
+    expected = sweep("StepLR", GRID, base_lr=base_lr, **QUICK, progress=False).mean
+    np.testing.assert_allclose(shared.sweep.mean, expected, rtol=1e-2)  # float32 against float64
 
 
 def test_the_sliders_choose_a_cell_and_train_nothing(lab):
@@ -65,8 +76,8 @@ def test_base_lr_may_be_one_of_the_two():
 
 
 def test_a_move_while_training_keeps_the_cells_that_are_done(monkeypatch):
-    monkeypatch.setattr(sweep_work, "RUNS_AT_ONCE", 2)
-    lab = SweepLab("StepLR", GRID, epochs=6, seeds=2)
+    monkeypatch.setattr(sweep_lab, "RUNS_AT_ONCE", 2)
+    lab = SweepLab("StepLR", GRID, **QUICK | {"epochs": 20, "batch_size": 2})
     wait_until(lambda: lab.sweep.finished.any())
     done = dict(lab.sweep.histories)
     lab.controls["gamma"].value = 0.9
@@ -77,8 +88,8 @@ def test_a_move_while_training_keeps_the_cells_that_are_done(monkeypatch):
 
 
 def test_cells_near_the_chosen_one_come_first(monkeypatch):
-    monkeypatch.setattr(sweep_work, "RUNS_AT_ONCE", 1)
-    lab = SweepLab("StepLR", GRID, epochs=1, seeds=1, gamma=0.9, step_size=2)
+    monkeypatch.setattr(sweep_lab, "RUNS_AT_ONCE", 1)
+    lab = SweepLab("StepLR", GRID, epochs=1, seeds=1, gamma=0.9, step_size=2, **TOY)
     assert lab.wait(60)
     assert next(iter(lab.sweep.histories)) == (2, 1)
     assert list(lab.sweep.histories)[-1] == (0, 0)
@@ -86,8 +97,8 @@ def test_cells_near_the_chosen_one_come_first(monkeypatch):
 
 
 def test_stop_keeps_what_is_done_and_run_starts_again(monkeypatch):
-    monkeypatch.setattr(sweep_work, "RUNS_AT_ONCE", 2)
-    lab = SweepLab("StepLR", GRID, epochs=20, seeds=2)
+    monkeypatch.setattr(sweep_lab, "RUNS_AT_ONCE", 2)
+    lab = SweepLab("StepLR", GRID, **QUICK | {"epochs": 40, "batch_size": 2})
     wait_until(lambda: lab.sweep.finished.any())
     lab.controls["run"].click()
     assert lab.wait(60)
@@ -107,36 +118,45 @@ def test_a_cell_that_diverges_is_told_in_words():
     lab.close()
 
 
-def test_the_words_say_how_many_cells_are_as_good_as_the_best(lab):
-    line = lab.summary.splitlines()[1]
+def test_the_words_say_how_many_cells_are_as_good_as_the_best(shared):
+    line = shared.summary.splitlines()[1]
     assert line.startswith("Lowest of 6 cells: ")
     assert re.search(r"with 2 seeds, \d of the 5 others cannot be told apart from it\.$", line)
 
 
-def test_four_seeds_cannot_tell_what_twelve_can():
+@pytest.mark.parametrize(("higher", "word"), [(False, "lowest"), (True, "highest")])
+def test_four_seeds_cannot_tell_what_twelve_can(higher, word):
     """Losses whose gaps are three standard errors each, drawn up by hand."""
 
-    def summary_of(seeds):
+    def said_of(seeds):
         noise = np.resize([-1.0, 1.0], seeds)
         noise /= noise.std(ddof=1) / np.sqrt(seeds)
-        losses = {(0, 0): np.ones(seeds), (0, 1): 4 + noise, (1, 0): 4 + noise, (1, 1): 4 + noise}
-        lab = SweepLab("StepLR", {"gamma": [0.1, 0.5], "step_size": [1, 2]}, epochs=1, seeds=seeds)
-        assert lab.wait(60)
+        worse = -2 - noise if higher else 4 + noise
+        losses = {(0, 0): np.ones(seeds), (0, 1): worse, (1, 0): worse, (1, 1): worse}
         histories = {
             cell: [replace(History.empty(1, 1), val_loss=np.array([loss])) for loss in row]
             for cell, row in losses.items()
         }
-        lab._work.sweep = replace(lab.sweep, histories=histories)
-        lab.close()
-        return lab._work._best_line()
+        grid = {"gamma": (0.1, 0.5), "step_size": (1, 2)}
+        return best_line(Sweep("StepLR", grid, seeds, histories, higher=higher), (0, 0))
 
-    assert "with 4 seeds, 3 of the 3 others cannot be told apart" in summary_of(4)
-    assert "with 12 seeds, 0 of the 3 others cannot be told apart" in summary_of(12)
+    assert "with 4 seeds, 3 of the 3 others cannot be told apart" in said_of(4)
+    assert "with 12 seeds, 0 of the 3 others cannot be told apart" in said_of(12)
+    assert f"some cell is always {word}" in said_of(4)
+
+
+def test_the_map_of_a_metric_is_of_that_metric():
+    lab = SweepLab("StepLR", GRID, metric="accuracy", epochs=1, seeds=1)
+    assert lab.wait(60)
+    title = lab._work.picture._map.ax.get_title(loc="left")
+    assert title == "mean final validation accuracy\nsolid frame: highest; dashed frame: chosen"
+    assert "Highest of 6 cells: " in lab.summary
+    lab.close()
 
 
 @pytest.mark.parametrize("name", ["CosineAnnealingLR", "ReduceLROnPlateau", "MultiStepLR", "WSD"])
 def test_a_schedule_has_a_map_without_being_told_a_grid(name):
-    lab = SweepLab(name, epochs=2, seeds=1)
+    lab = SweepLab(name, epochs=2, seeds=1, **TOY)
     assert lab.wait(60)
     assert lab.sweep.finished.sum() >= lab.sweep.finished.size / 4
     lab.close()
@@ -161,8 +181,8 @@ def test_reset_goes_back_to_the_first_cell(lab):
     assert lab.chosen == first
 
 
-def test_a_reader_without_a_kernel_sees_the_finished_map(lab):
-    bundle = lab._repr_mimebundle_()
+def test_a_reader_without_a_kernel_sees_the_finished_map(shared):
+    bundle = shared._repr_mimebundle_()
     assert bundle["text/plain"] == "SweepLab(StepLR, gamma x step_size)"
     assert bundle["image/png"]
 

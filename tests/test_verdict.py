@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lrsched_kit import History
-from lrsched_kit.labs.verdict import loss_lines
+from lrsched_kit.labs.verdict import loss_lines, rate_line
 
 
 def runs(*finals):
@@ -40,3 +40,11 @@ def test_two_picks_of_a_range_test_are_not_compared_with_a_constant_rate():
         "Final validation loss (mean of 2 seeds): steepest slope 0.250 ± 0.050, "
         "valley 0.250 ± 0.050."
     ]
+
+
+def test_one_epoch_and_one_seed_are_said_in_the_singular():
+    rates = np.array([0.1, 0.01])
+    line = rate_line("OneCycleLR", rates, 1, metric_driven=False)
+    assert line == "OneCycleLR: the rate goes from 0.1 to 0.01 in one epoch."
+    lines = loss_lines({"StepLR": runs(np.nan), "Constant": runs(0.4)})
+    assert lines == ["Final validation loss: Constant 0.400.", "StepLR diverged at epoch 1."]

@@ -15,3 +15,12 @@ def wait_until(condition, timeout=60):
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout} s in vain"
         time.sleep(0.001)
+
+
+def put_back(lab):
+    """Let a lab that several tests share be as at its start."""
+    for name in ("log", "code"):
+        if name in lab.controls:
+            lab.controls[name].value = False
+    lab.controls["reset"].click()
+    assert lab.wait(60)

@@ -2,29 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
 import ipywidgets as widgets
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from torch import nn
 
-from ..schedules.phases import KINDS, Phase, compose
-from ..schedules.spec import Schedule
-from ..tasks.data import Dataset, check_metric
+from ..schedules.phases import KINDS, Phase, boundaries, find_jumps
+from ..schedules.phases import compose
+from ..tasks.data import Dataset
 from ..tasks.optimizers import Maker
-from ..training.loop import STEP_EVERY, check_step_every
 from ..words import say
-from .composer_picture import MAX_PHASES
-from .composer_work import ComposerWork, PhasesSetting
-from .controls import make_buttons, make_menu, make_slider, read
-from .live import WIDTH
-from .runs import RunLab
-from .schedule_lab import BASE_LR, EPOCHS
-from .schedule_work import LabRequest
-from .subjects import first_base_lr, make_pickers, make_subjects
-from .verdict import Follow
+from .controls import slider_grid
+from .panels import LabPicture
+from .runs import SHARED, Result, RunLab, RunRequest, RunWork
+from .subjects import Setting, make_subjects
+from .training import EPOCHS, make_follow
+from .verdict import two_digits
 
+MAX_PHASES = 5
 WSD = (Phase("warm up", 2), Phase("hold", 10), Phase("PolynomialLR", 8))
 SPARE = Phase("restart", 1)  # what a phase not yet added stands at
+Leap = tuple[float, float, float]  # epoch, rate before, rate after
+_JUMP = "#d55e00"  # vermilion: no other line of this picture has it
+_MARGIN = 0.15  # of the axis: so near to its ends, a jump's words stand to one side
+
+
+@dataclass(frozen=True)
+class PhasesSetting(Setting):
+    """What menus and sliders say, phases included."""
+
+    phases: tuple[Phase, ...]
+
+
+class ComposerPicture(LabPicture):
+    """Rates with the phases' borders and jumps left, losses right."""
+
+    def _marks(self, ax: Axes) -> list[Artist]:
+        border: dict[str, Any] = {"color": "#9a9a9a", "lw": 0.9, "ls": (0, (2, 2))}
+        number: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 9, "color": "#555555"}
+        number["transform"] = ax.get_xaxis_transform()
+        leap: dict[str, Any] = {"color": _JUMP, "lw": 2.4, "marker": "o", "ms": 4}
+        size: dict[str, Any] = {"color": _JUMP, "fontsize": 9, "va": "bottom"}
+        size |= {"xytext": (0, 5), "textcoords": "offset points"}
+        places = range(MAX_PHASES)
+        self._borders = [ax.axvline(0, **border) for _ in places]
+        self._numbers = [ax.text(0, 0.985, str(place + 1), **number) for place in places]
+        self._leaps = [ax.plot([], [], **leap)[0] for _ in places]
+        self._sizes = [ax.annotate("", (0, 0), **size) for _ in places]
+        return [*self._borders, *self._numbers, *self._leaps, *self._sizes]
+
+    def mark(self, lengths: Sequence[int], epochs: int, jumps: Sequence[Leap]) -> None:
+        """Place the borders of the phases, and the jumps, for the next frame.
+
+        Args:
+            lengths: of the phases, in epochs.
+            epochs: of the run.
+            jumps: epoch, rate before, rate after.
+        """
+        for artist in (*self._borders, *self._numbers, *self._leaps, *self._sizes):
+            artist.set_visible(False)
+        end = 0
+        for border, number, length in zip(self._borders, self._numbers, lengths, strict=False):
+            number.set_x(end + length / 2)
+            end += length
+            border.set_xdata([end, end])
+            number.set_visible(True)
+            border.set_visible(end < epochs)
+        for leap, size, jump in zip(self._leaps, self._sizes, jumps, strict=False):
+            epoch, before, after = jump
+            leap.set_data([epoch, epoch], [before, after])
+            place, change = epoch / epochs, two_digits(abs(after - before))
+            size.set_text(say("jump_up" if after > before else "jump_down", size=change))
+            size.xy = epoch, max(before, after)
+            size.set_horizontalalignment(
+                "left" if place < _MARGIN else "right" if place > 1 - _MARGIN else "center"
+            )
+            leap.set_visible(True)
+            size.set_visible(True)
+
+
+class ComposerWork(RunWork):
+    """Trains and draws the phases that are asked for."""
+
+    picture: ComposerPicture
+
+    def _draw(self, request: RunRequest, result: Result, *, crisp: bool = False) -> None:
+        setting, leaps = _leaps(result)
+        self.picture.mark([phase.length for phase in setting.phases], setting.epochs, leaps)
+        super()._draw(request, result, crisp=crisp)
+
+    def _plan_lines(self, result: Result) -> list[str]:
+        (setting, leaps), epochs = _leaps(result), result.setting.epochs
+        names = [
+            say("phase_and_length", kind=say(f"kind_{phase.kind}"), length=phase.length)
+            for phase in setting.phases
+        ]
+        total = sum(phase.length for phase in setting.phases)
+        lines = [say("phases_line", phases=", ".join(names), sum=total, epochs=epochs)]
+        if total < epochs:
+            lines.append(say("goes_on_line", left=epochs - total))
+        for epoch, before, after in leaps:
+            facts = {"before": two_digits(before), "after": two_digits(after)}
+            lines.append(say("jump_line", epoch=f"{epoch:g}", **facts))
+        if not leaps:
+            lines.append(say("no_jump_line" if len(names) > 1 else "one_phase_line"))
+        return [" ".join(lines)]
+
+
+def _leaps(result: Result) -> tuple[PhasesSetting, list[Leap]]:
+    """Return the setting, and where the planned rate jumps."""
+    setting, planned = cast(PhasesSetting, result.setting), cast(np.ndarray, result.planned)
+    unit = planned.shape[1] // setting.epochs  # scheduler steps in an epoch
+    jumps = find_jumps(planned[0], boundaries(setting.phases, steps_per_epoch=unit))
+    return setting, [(jump.step / unit, jump.before, jump.after) for jump in jumps]
 
 
 class ComposerLab(RunLab):
@@ -78,45 +173,38 @@ class ComposerLab(RunLab):
         metric: str = "loss",
         better: str | None = None,
     ) -> None:
-        self._first = _checked(phases)
-        check_step_every(step_every, wants_metric=False)
+        self._first = tuple(phases)
+        schedule = compose(self._first)
+        if len(self._first) > MAX_PHASES:
+            raise ValueError(f"phases must be {MAX_PHASES} at most, got {len(self._first)}.")
         subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer)
-        first = next(iter(subjects.values()))
-        follow = Follow(metric, check_metric(first.data, metric, better))
-        menus = make_pickers(subjects, optimizer)
-        menus["step_every"] = make_menu("step_every", STEP_EVERY, step_every)
+        follow = make_follow(subjects, metric, better)
+        self._starts = [*self._first, *[SPARE] * (MAX_PHASES - len(self._first))]
+        pairs = [_make_pair(number, phase) for number, phase in enumerate(self._starts, 1)]
+        self._kinds, self._lengths = ([pair[place] for pair in pairs] for place in (0, 1))
+        self._columns = [widgets.VBox(pair) for pair in pairs]
+        others: dict[str, widgets.Widget] = {}
+        for number, (kind, length) in enumerate(pairs, 1):
+            others |= {f"phase_{number}": kind, f"length_{number}": length}
+        grid = slider_grid(self._columns)
+        grid.layout.grid_template_columns = "repeat(auto-fit, minmax(225px, 1fr))"
+        grid.layout.grid_gap = "4px 12px"
+        self._count = len(self._first)
         total = sum(phase.length for phase in self._first)
-        start = {
-            **{key: menu.value for key, menu in menus.items()},
-            "base_lr": first_base_lr(base_lr, subjects, optimizer),
-            "epochs": EPOCHS.check(total if epochs is None else epochs),
-        }
-        whole = compose(self._first)
-        whole.check({}, base_lr=start["base_lr"], total_steps=start["epochs"])
-        sliders = {param.name: make_slider(param, start[param.name]) for param in (BASE_LR, EPOCHS)}
-        spare = [SPARE] * (MAX_PHASES - len(self._first))
-        pairs: dict[str, widgets.Widget] = {}
-        for number, phase in enumerate([*self._first, *spare], start=1):
-            pairs |= _make_pair(number, phase)
-        start |= {key: widget.value for key, widget in pairs.items()}
-        buttons = make_buttons(("run", "add", "remove", "reset", "log", "code"))
-        buttons["remove"].layout.width = "76px"
-        self._work: ComposerWork = ComposerWork(whole, subjects, start, follow)
-        self._columns = [
-            widgets.VBox([pairs[f"phase_{number}"], pairs[f"length_{number}"]])
-            for number in range(1, MAX_PHASES + 1)
-        ]
         super().__init__(
-            subjects,
-            work=self._work,
-            start=start,
-            menus=menus,
-            sliders=sliders,
-            buttons=buttons,
-            others=pairs,
-            other_rows=[_phase_grid(self._columns)],
+            ComposerWork(ComposerPicture(say("rate_title")), subjects, follow),
+            schedule,
+            {},
+            optimizer=optimizer,
+            base_lr=base_lr,
+            epochs=total if epochs is None else epochs,
+            step_every=step_every,
+            buttons=("run", "add", "remove", "reset", "log", "code"),
+            others=others,
+            other_rows=[grid],
         )
-        self._show(len(self._first))
+        self.controls["remove"].layout.width = "76px"
+        self._show(self._count)
         self._listen(self.controls["add"], self._on_add)
         self._listen(self.controls["remove"], self._on_remove)
         self._submit()
@@ -126,29 +214,24 @@ class ComposerLab(RunLab):
     @property
     def phases(self) -> tuple[Phase, ...]:
         """What menus and sliders say now."""
-        return tuple(self._phase(number) for number in range(1, self._count + 1))
+        controls = zip(self._kinds, self._lengths, self._starts, strict=True)
+        phases = [
+            Phase(kind.value, length.value, first.params if kind.value == first.kind else {})
+            for kind, length, first in controls
+        ]
+        return tuple(phases[: self._count])
 
     def __repr__(self) -> str:
         return "ComposerLab()"
 
     # ---- callbacks, on whichever thread, one at a time: they only drop a request
 
-    def _phase(self, number: int) -> Phase:
-        kind = self.controls[f"phase_{number}"].value
-        first = self._first[number - 1] if number <= len(self._first) else SPARE
-        params = first.params if kind == first.kind else {}
-        return Phase(kind, self.controls[f"length_{number}"].value, params)
-
-    def _setting(self) -> PhasesSetting:
-        names = "model", "optimizer", "step_every", "base_lr", "epochs"
-        values = {name: read(self.controls[name], self._start[name]) for name in names}
-        return PhasesSetting(**values, params={}, phases=self.phases)
-
-    def _row(self, setting: PhasesSetting) -> Schedule:
-        return setting.row(self._subjects[setting.model].steps_per_epoch)
-
-    def _request(self, *, again: bool) -> LabRequest:
-        return LabRequest(self._setting(), log=self.controls["log"].value, again=again)
+    def _setting_of(self, values: Mapping[str, Any]) -> PhasesSetting:
+        shared = {name: values[name] for name in SHARED}
+        steps = self._work.subjects[values["model"]].steps_per_epoch
+        unit = steps if values["step_every"] == "batch" else 1
+        schedule = compose(self.phases, steps_per_epoch=unit)
+        return PhasesSetting(**shared, schedule=schedule, params={}, phases=self.phases)
 
     def _show(self, count: int) -> None:
         """Show so many phases."""
@@ -158,26 +241,23 @@ class ComposerLab(RunLab):
         self.controls["add"].disabled = count == MAX_PHASES
         self.controls["remove"].disabled = count == 1
 
-    def _length(self, number: int) -> widgets.IntSlider:
-        return self.controls[f"length_{number}"]
-
     def _on_add(self, _: object) -> None:
         if self._count == MAX_PHASES:
             return
-        shown = [self._length(number) for number in range(1, self._count + 1)]
+        shown = self._lengths[: self._count]
         left = self.controls["epochs"].value - sum(slider.value for slider in shown)
         if left < 1:
             longest = max(shown, key=lambda slider: slider.value)
             left = max(1, longest.value // 2)
             longest.value -= longest.value // 2
-        self._length(self._count + 1).value = left
+        self._lengths[self._count].value = left
         self._show(self._count + 1)
         self._on_phases()
 
     def _on_remove(self, _: object) -> None:
         if self._count == 1:
             return
-        last, before = self._length(self._count), self._length(self._count - 1)
+        before, last = self._lengths[self._count - 2 : self._count]
         self._show(self._count - 1)
         before.value += last.value
         self._on_phases()
@@ -191,24 +271,14 @@ class ComposerLab(RunLab):
         self._refresh_code()
 
 
-def _checked(phases: Iterable[Phase]) -> tuple[Phase, ...]:
-    phases = tuple(phases)
-    compose(phases)
-    if len(phases) > MAX_PHASES:
-        raise ValueError(f"phases must be {MAX_PHASES} at most, got {len(phases)}.")
-    return phases
-
-
-def _make_pair(number: int, phase: Phase) -> dict[str, widgets.Widget]:
-    """Make the menu and the slider of one phase, by name."""
-    common = {"style": {"description_width": "58px"}}
-    layout = {"width": "auto", "min_width": "0"}
+def _make_pair(number: int, phase: Phase) -> list[widgets.Widget]:
+    """Make the menu and the slider of one phase."""
+    common = {"layout": {"width": "auto", "min_width": "0"}, "style": {"description_width": "58px"}}
     menu = widgets.Dropdown(
         options=[(say(f"kind_{kind}"), kind) for kind in KINDS],
         value=phase.kind,
         description=say("phase", number=number),
         tooltip=say("phase_help"),
-        layout=widgets.Layout(**layout),
         **common,
     )
     slider = widgets.IntSlider(
@@ -217,19 +287,6 @@ def _make_pair(number: int, phase: Phase) -> dict[str, widgets.Widget]:
         max=max(int(EPOCHS.high), phase.length),
         description=say("length"),
         tooltip=say("length_help"),
-        layout=widgets.Layout(**layout),
         **common,
     )
-    return {f"phase_{number}": menu, f"length_{number}": slider}
-
-
-def _phase_grid(columns: list[widgets.VBox]) -> widgets.GridBox:
-    """Lay the phases out side by side, in as many columns as fit the page."""
-    return widgets.GridBox(
-        columns,
-        layout=widgets.Layout(
-            grid_template_columns="repeat(auto-fit, minmax(225px, 1fr))",
-            grid_gap="4px 12px",
-            max_width=WIDTH,
-        ),
-    )
+    return [menu, slider]

@@ -6,6 +6,9 @@ import csv
 from collections.abc import Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
+from typing import cast
+
+from matplotlib.figure import Figure
 
 from ..plotting.histories import plot_histories
 from ..training.history import History
@@ -35,7 +38,8 @@ def save_run(
         writer = csv.DictWriter(file, list(dict.fromkeys([*COLUMNS, *chain(*rows)])))
         writer.writeheader()
         writer.writerows(rows)
-    plot_histories(histories, loss_label=loss_label)[0].figure.savefig(picture)
+    axes = plot_histories(histories, loss_label=loss_label)
+    cast(Figure, axes[0].figure).savefig(picture)
     return [picture, table]
 
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from ..schedules.catalogue import get_schedule
-from ..schedules.params import Param
 from ..schedules.spec import Schedule
-from ..tasks.data import Dataset, check_metric
+from ..tasks.data import Dataset
 from ..tasks.optimizers import Maker
-from ..training.loop import STEP_EVERY, check_step_every
 from ..words import say
-from .controls import make_buttons, make_menu, make_slider, read
-from .runs import RunLab
+from .panels import LabPicture
+from .runs import MAX_PINS, SAVE_FOLDER, Result, RunLab, RunRequest, RunWork
 from .saving import save_run
-from .schedule_work import MAX_PINS, LabRequest, LabResult, LabWork, Setting
-from .subjects import first_base_lr, make_pickers, make_subjects
-from .verdict import Follow
-
-BASE_LR = Param("base_lr", 0.1, 1e-4, 10, log=True, help=say("base_lr_help"))
-EPOCHS = Param("epochs", 20, 1, 40, integer=True, help=say("epochs_help"))
-SAVE_FOLDER = "saved"
+from .subjects import make_subjects
+from .training import EPOCHS, make_follow
 
 
 class ScheduleLab(RunLab):
@@ -87,42 +81,24 @@ class ScheduleLab(RunLab):
         better: str | None = None,
         **params: Any,
     ) -> None:
-        self._schedule = get_schedule(name)
-        unit = self._schedule.step_every if step_every is None else step_every
-        check_step_every(unit, wants_metric=self._schedule.metric_driven)
+        schedule = get_schedule(name)
         subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer)
-        first = next(iter(subjects.values()))
-        follow = Follow(metric, check_metric(first.data, metric, better))
-        values = {"base_lr": first_base_lr(base_lr, subjects, optimizer)}
-        values["epochs"] = EPOCHS.check(epochs)
-        values |= self._schedule.complete(params, horizon=values["epochs"])
-        menus = make_pickers(subjects, optimizer)
-        menus["step_every"] = make_menu("step_every", self._units(), unit)
-        start = {key: menu.value for key, menu in menus.items()} | values
-        self._pins: tuple[LabResult, ...] = ()
-        sliders = {
-            param.name: make_slider(param, start[param.name])
-            for param in (BASE_LR, EPOCHS, *self._schedule.params)
-        }
-        buttons = make_buttons(("run", "pin", "reset", "log", "code", "save"), SAVE_FOLDER)
-        self._work: LabWork = LabWork(self._schedule, subjects, start, follow)
-        self._work.plan(self._setting_of(start))  # refuses values that do not go together
+        title = "rate_title_by_metric" if schedule.metric_driven else "rate_title"
+        follow = make_follow(subjects, metric, better)
+        self._pins: tuple[Result, ...] = ()
         super().__init__(
-            subjects,
-            work=self._work,
-            start=start,
-            menus=menus,
-            sliders=sliders,
-            buttons=buttons,
+            RunWork(LabPicture(say(title)), subjects, follow),
+            schedule,
+            params,
+            optimizer=optimizer,
+            base_lr=base_lr,
+            epochs=epochs,
+            step_every=schedule.step_every if step_every is None else step_every,
+            buttons=("run", "pin", "reset", "log", "code", "save"),
         )
         self._listen(self.controls["pin"], self._on_pin)
         self._listen(self.controls["save"], self._on_save)
         self._submit()
-
-    def _units(self) -> list[str]:
-        """Return what can be chosen: a metric comes once per epoch, a constant never steps."""
-        fixed = self._schedule.metric_driven or self._schedule.name == "Constant"
-        return ["epoch"] if fixed else list(STEP_EVERY)
 
     # ---- what a caller uses
 
@@ -139,7 +115,7 @@ class ScheduleLab(RunLab):
         """
         if (result := self._work.result) is None:
             raise RuntimeError(say("nothing_to_save"))
-        label = self._subjects[result.setting.model].loss_label
+        label = self._work.subjects[result.setting.model].loss_label
         return save_run(result.histories, Path(folder), self._schedule.name, label)
 
     def __repr__(self) -> str:
@@ -147,20 +123,19 @@ class ScheduleLab(RunLab):
 
     # ---- callbacks, on whichever thread, one at a time: they only drop a request
 
-    def _setting(self) -> Setting:
-        start = self._start
-        return self._setting_of({name: read(self.controls[name], start[name]) for name in start})
+    def _request(self, *, again: bool) -> RunRequest:
+        pins = {self._pin_label(*numbered): numbered[1] for numbered in enumerate(self._pins, 1)}
+        return replace(super()._request(again=again), pins=pins)
 
-    def _setting_of(self, values: Mapping[str, Any]) -> Setting:
-        values = dict(values)
-        params = {param.name: values.pop(param.name) for param in self._schedule.params}
-        return Setting(**values, params=params)
-
-    def _row(self, setting: Setting) -> Schedule:
-        return self._schedule
-
-    def _request(self, *, again: bool) -> LabRequest:
-        return LabRequest(self._setting(), self._pins, self.controls["log"].value, again)
+    def _pin_label(self, number: int, pin: Result) -> str:
+        """Say which pin it is, and what differs from where the sliders start."""
+        values = {**vars(pin.setting), **pin.setting.params}
+        changed = {key: values[key] for key, start in self._start.items() if values[key] != start}
+        if not changed:
+            return say("pin_as_started", number=number)
+        settings = ", ".join(_in_words(*item) for item in list(changed.items())[:2])
+        key = "pin_of_more" if len(changed) > 2 else "pin"  # the legend has room for two
+        return say(f"{key}_label", number=number, settings=settings)
 
     def _on_pin(self, _: object) -> None:
         if (result := self._work.result) is not None:
@@ -173,8 +148,16 @@ class ScheduleLab(RunLab):
 
     def _on_save(self, _: object) -> None:
         try:
-            files = self.save()
+            picture, table = self.save()
         except Exception as error:  # a button has no other way to say what went wrong
             self._work.note(str(error))
         else:
-            self._work.note(say("saved", files=" and ".join(map(str, files))))
+            self._work.note(say("saved", picture=picture, table=table))
+
+
+def _in_words(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value  # of a menu, which says what it is
+    if isinstance(value, tuple):
+        return say("steps_setting", name=name, steps=", ".join(map(str, value)) or say("no_pick"))
+    return say("number_setting", name=name, value=f"{value:g}")

@@ -1,42 +1,58 @@
-"""What labs train: the kit's models, or one of the reader's own, picked from a menu."""
+"""What labs train: the kit's models, or one of the reader's own, in the setting of the controls."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
-import ipywidgets as widgets
+import numpy as np
 from torch import nn
 
+from ..schedules.catalogue import get_schedule
+from ..schedules.spec import Schedule
+from ..schedules.trace import trace_groups
 from ..tasks.advice import ADVICE, suggest_base_lr
 from ..tasks.data import Dataset
 from ..tasks.models import MODELS, seeded
-from ..tasks.optimizers import (
-    RULES,
-    Maker,
-    Unless,
-    build_optimizer,
-    check_maker,
-    get_rule,
-    momentum_of,
-)
+from ..tasks.optimizers import Maker, Unless, build_optimizer, check_maker, momentum_of
 from ..training.fleet import Fleet
 from ..training.runs import Run
 from ..words import say
 from ..words.errors import check_number
-from .base import Lab, Work
-from .controls import button_row, make_menu, move_to, slider_grid
-from .live import Request
+from .verdict import Follow, one_or_many
 
 SEEDS_ALONE = 3  # of a model that trains run by run, unless a reader asks for more
 SEEDS = 10  # models are made for so many at least: a range test's slider offers them
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What controls say: what is trained, and how.
+
+    Attributes:
+        model, optimizer, step_every: of the menus.
+        base_lr, epochs: of the sliders.
+        schedule, params: what moves the rate. In one lab, equal settings have equal schedules.
+    """
+
+    model: str
+    optimizer: str
+    step_every: str
+    base_lr: float
+    epochs: int
+    schedule: Schedule = field(compare=False)
+    params: Mapping[str, Any]
+
+    @property
+    def constant(self) -> Self:
+        """The same at the constant rate."""
+        return replace(self, schedule=get_schedule("Constant"), params={})
+
+
+@dataclass(eq=False)
 class Subject:
     """A model and what it is trained on.
 
@@ -52,49 +68,81 @@ class Subject:
     batch_size: int
     seeds: int
     make_optimizer: Maker | None = None
-    models: Mapping[int, nn.Module] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        models = {seed: seeded(self.make_model, seed) for seed in range(max(self.seeds, SEEDS))}
-        object.__setattr__(self, "models", MappingProxyType(models))
+        count = max(self.seeds, SEEDS)
+        self.models = {seed: seeded(self.make_model, seed) for seed in range(count)}
 
     @cached_property
     def fleet(self) -> Fleet:
         """The model and the data, found fit for each other when this is first asked for."""
-        return Fleet(self.make_model, self.data, self.batch_size, self.models)
+        fleet = Fleet(self.make_model, self.data, self.models)
+        fleet.prepare(self.batch_size)
+        return fleet
 
-    def run(self, name: str, base_lr: float = 0.1) -> Run:
-        """Return a run of the constant rate, with what the menu calls that optimizer."""
-        return Run("Constant", {}, base_lr, self.make_optimizer or name)
+    def how(self, optimizer: str) -> str | Maker:
+        """Return what makes the optimizer of that name in the menu."""
+        return self.make_optimizer or optimizer
 
-    def alone(self, name: str) -> str:
+    def alone(self, optimizer: str) -> str:
         """Say why its runs train one by one with that optimizer, or nothing."""
-        return self.fleet.why_alone(self.run(name))
+        run = Run("Constant", {}, 0.1, self.how(optimizer))
+        return self.fleet.why_alone(run, self.batch_size)
 
-    def alone_lines(self, name: str) -> list[str]:
+    def alone_lines(self, optimizer: str) -> list[str]:
         """Say on how many seeds its runs train one by one, and why, where they do."""
-        reason = self.alone(name)
-        return [say("alone_line", seeds=self.seeds, reason=reason)] if reason else []
+        reason = self.alone(optimizer)
+        facts = {"seeds": self.seeds, "reason": reason}
+        return [one_or_many("alone", self.seeds, **facts)] if reason else []
 
-    def rates(self, name: str, base_lr: float) -> tuple[float, ...]:
+    def rates(self, optimizer: str, base_lr: float) -> tuple[float, ...]:
         """Return the base rate of each parameter group."""
-        return self.fleet.rates(self.run(name, base_lr))
+        return self.fleet.rates(Run("Constant", {}, base_lr, self.how(optimizer)))
 
-    def has_momentum(self, name: str) -> bool:
+    def has_momentum(self, optimizer: str) -> bool:
         """Whether that optimizer has momentum, or a first beta, that a scheduler can move."""
-        optimizer = build_optimizer(self.make_optimizer or name, self.models[0], Unless(0.1))
-        return momentum_of(optimizer) > 0
+        made = build_optimizer(self.how(optimizer), self.models[0], Unless(0.1))
+        return momentum_of(made) > 0
 
-    def rounds(self, name: str) -> list[range]:
-        """Return which seeds train at the same time: all, or where runs train alone, each."""
-        if not self.alone(name):
-            return [range(self.seeds)]
-        return [range(seed, seed + 1) for seed in range(self.seeds)]
+    def runs(self, setting: Setting, seeds: range, follow: Follow) -> list[Run]:
+        """Return a run for each of these seeds."""
+        params, how = setting.params, self.how(setting.optimizer)
+        told, unit = follow.told(params), setting.step_every
+        return [
+            Run(setting.schedule, params, setting.base_lr, how, seed, unit, told) for seed in seeds
+        ]
 
     @property
     def steps_per_epoch(self) -> int:
         """How many updates an epoch has."""
         return math.ceil(len(self.data.x_train) / self.batch_size)
+
+    def steps(self, setting: Setting) -> int:
+        """Return how often the scheduler steps in a run."""
+        per_batch = setting.step_every == "batch"
+        return setting.epochs * (self.steps_per_epoch if per_batch else 1)
+
+    def refusal(self, setting: Setting) -> str:
+        """Say which values of a setting do not go together, or nothing."""
+        steps = self.steps(setting)
+        try:
+            setting.schedule.check(setting.params, base_lr=setting.base_lr, total_steps=steps)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def plan(self, setting: Setting) -> np.ndarray | None:
+        """Return the rates to be, ``(groups, scheduler steps)``; None where a metric decides.
+
+        Raises:
+            ValueError: if values do not go together.
+        """
+        schedule, params, steps = setting.schedule, setting.params, self.steps(setting)
+        rates = self.rates(setting.optimizer, setting.base_lr)
+        if schedule.metric_driven:
+            schedule.check(params, base_lr=rates[0], total_steps=steps)
+            return None
+        return trace_groups(schedule, rates=rates, steps=steps, **params)
 
     @property
     def loss_label(self) -> str:
@@ -133,101 +181,38 @@ def make_subjects(
     make_model = make_model or MODELS["MLP"]
     name = next((name for name, kind in MODELS.items() if kind is make_model), None)
     if name is None or data is not None or make_optimizer is not None:
-        own = getattr(make_model, "__name__", "")
-        data = ADVICE[name or "MLP"].make_data() if data is None else data
-        label = own if own.isidentifier() else say("own_model")
-        batch_size = batch_size or ADVICE[name or "MLP"].batch_size
-        subject = Subject(make_model, data, batch_size, count, make_optimizer)
+        advice = ADVICE[name or "MLP"]
+        data = advice.make_data() if data is None else data
+        subject = Subject(make_model, data, batch_size or advice.batch_size, count, make_optimizer)
         if seeds is None and subject.alone("momentum"):
-            object.__setattr__(subject, "seeds", min(count, SEEDS_ALONE))  # it is still ours alone
-        return {label: subject}
+            subject.seeds = min(count, SEEDS_ALONE)
+        return {own_name(make_model, "own_model"): subject}
     sources = {advice.make_data: advice.make_data() for advice in ADVICE.values()}
-    return {
-        key: Subject(
-            MODELS[key],
-            sources[ADVICE[key].make_data],
-            batch_size or ADVICE[key].batch_size,
-            count,
-        )
-        for key in sorted(MODELS, key=lambda key: key != name)
-    }
+    found = {}
+    for key in sorted(MODELS, key=lambda key: key != name):
+        advice = ADVICE[key]
+        size = batch_size or advice.batch_size
+        found[key] = Subject(MODELS[key], sources[advice.make_data], size, count)
+    return found
+
+
+def own_name(function: Callable[..., object], otherwise: str) -> str:
+    """Return what a reader's function is called; a lambda has no name but these words."""
+    name = getattr(function, "__name__", "")
+    return name if name.isidentifier() else say(otherwise)
 
 
 def first_base_lr(base_lr: float | None, subjects: Mapping[str, Subject], optimizer: str) -> float:
     """Return ``base_lr``, or where it is None a rate that suits what is trained first."""
     name, subject = next(iter(subjects.items()))
-    suggestion = _suggestion(name, subjects, optimizer)
-    if subject.make_optimizer is not None:
-        suggestion = subject.rates(optimizer, Unless(0.1))[0]
-    return check_number("base_lr", suggestion or 0.1 if base_lr is None else base_lr)
+    if subject.make_optimizer is None:
+        suited = suggestion(name, subject, optimizer)
+    else:
+        suited = subject.rates(optimizer, Unless(0.1))[0]
+    return check_number("base_lr", (suited or 0.1) if base_lr is None else base_lr)
 
 
-def _suggestion(model: str, subjects: Mapping[str, Subject], optimizer: str) -> float | None:
-    subject = subjects[model]
+def suggestion(model: str, subject: Subject, optimizer: str) -> float | None:
+    """Return a base_lr that suits the pair, as far as that is known."""
     known = subject.make_model is MODELS.get(model) and subject.make_optimizer is None
     return suggest_base_lr(model, optimizer) if known else None
-
-
-def make_pickers(subjects: Mapping[str, Subject], optimizer: str) -> dict[str, widgets.Dropdown]:
-    """Make the menus "model" and "optimizer"."""
-    get_rule(optimizer)
-    options = list(RULES)
-    if (own := next(iter(subjects.values())).make_optimizer) is not None:
-        name = getattr(own, "__name__", "")
-        options = [optimizer] = [name if name.isidentifier() else say("own_optimizer")]
-    return {
-        "model": make_menu("model", subjects, next(iter(subjects))),
-        "optimizer": make_menu("optimizer", options, optimizer),
-    }
-
-
-class TrainingLab(Lab[Request]):
-    """A lab with the menus of `make_pickers`; a new choice suggests a base_lr for the pair.
-
-    Args:
-        subjects: what can be trained.
-        work, start: as for `Lab`.
-        menus, sliders, buttons: the controls by name, a row of each from top to bottom, above
-            picture and words.
-        others: more controls by name, between sliders and buttons.
-        other_rows: the widgets that show these.
-        below: widgets under the words.
-    """
-
-    def __init__(
-        self,
-        subjects: Mapping[str, Subject],
-        *,
-        work: Work[Request],
-        start: Mapping[str, Any],
-        menus: Mapping[str, widgets.Widget],
-        sliders: Mapping[str, widgets.Widget],
-        buttons: Mapping[str, widgets.Widget],
-        others: Mapping[str, widgets.Widget] = MappingProxyType({}),
-        other_rows: Sequence[widgets.Widget] = (),
-        below: Sequence[widgets.Widget] = (),
-    ) -> None:
-        self._subjects = subjects
-        super().__init__(
-            work=work,
-            start=start,
-            controls={**menus, **sliders, **others, **buttons},
-            rows=[
-                button_row(list(menus.values())),
-                slider_grid(list(sliders.values())),
-                *other_rows,
-                button_row([*buttons.values(), work.progress]),
-                work.picture.image,
-                work.text,
-                *below,
-            ],
-        )
-
-    def _on_move(self, change: dict[str, Any]) -> None:
-        model, optimizer = (self.controls[name] for name in ("model", "optimizer"))
-        slider = self.controls.get("base_lr")
-        if change["owner"] in (model, optimizer) and isinstance(slider, widgets.FloatLogSlider):
-            rate = _suggestion(model.value, self._subjects, optimizer.value)
-            if rate is not None:
-                move_to(slider, rate)
-        super()._on_move(change)

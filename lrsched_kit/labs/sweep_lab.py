@@ -2,27 +2,169 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
+from matplotlib.figure import Figure
 from torch import nn
 
-from ..experiments.grid import check_grid
-from ..experiments.sweeps import Sweep
+from ..experiments.sweeps import Cell, Sweep, check_grid
+from ..plotting.heatmap import HeatMap
+from ..plotting.style import kit_look
 from ..schedules.catalogue import get_schedule
-from ..schedules.params import Param
+from ..schedules.params import Knob, Param
 from ..schedules.spec import Schedule
-from ..tasks.data import Dataset, check_metric
+from ..tasks.data import Dataset
 from ..tasks.optimizers import Maker
-from .controls import make_buttons, make_slider, read
-from .schedule_lab import BASE_LR, EPOCHS
-from .subjects import TrainingLab, first_base_lr, make_pickers, make_subjects
-from .sweep_work import SweepRequest, SweepSetting, SweepWork
-from .verdict import Follow
+from ..training.loop import History
+from ..words import say
+from .base import Picture
+from .controls import make_buttons, make_slider
+from .live import Cancel, LiveFigure
+from .panels import Panels, Scene
+from .subjects import Setting, Subject, first_base_lr, make_subjects
+from .training import BASE_LR, EPOCHS, TrainingLab, TrainingWork, make_follow, make_pickers
+from .verdict import Follow, best_line, cell_line
 
 POINTS = 8  # values of a parameter in a grid that nobody has given
+RUNS_AT_ONCE = 32  # a slice takes some tenths of a second, and then the map shows it
+
+
+@dataclass(frozen=True)
+class SweepRequest:
+    """What a callback asks for; the setting is of the first cell, ``again`` trains all anew."""
+
+    setting: Setting
+    cell: Cell
+    again: bool = False
+
+
+class SweepPicture(Picture):
+    """A heat map left, the curves of the chosen cell right; an empty sweep decides the cells."""
+
+    @kit_look()
+    def __init__(self, sweep: Sweep) -> None:
+        figure = Figure(figsize=(7.9, 4.3), dpi=120)
+        columns = figure.add_gridspec(
+            1, 2, width_ratios=(1.38, 1), left=0.072, right=0.98, top=0.84, bottom=0.12, wspace=0.38
+        )
+        right = columns[1].subgridspec(2, 1, hspace=0.72)
+        map_ax = figure.add_subplot(columns[0])
+        rate_ax, loss_ax = (figure.add_subplot(right[row]) for row in range(2))
+        self._map = HeatMap(map_ax, sweep.grid, higher=sweep.higher)
+        title = say("cells_title_higher" if sweep.higher else "cells_title", metric=sweep.metric)
+        map_ax.set_title(title, fontsize="medium", loc="left")
+        titles = (say("rate_applied"), say("loss_title"))
+        self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.62, 0.905), ticks=6)
+        for ax in (rate_ax, loss_ax):
+            ax.yaxis.set_label_coords(-0.2, 0.5)
+        self.live = LiveFigure(figure, [*self._map.artists, *self._panels.artists])
+        self._limits: tuple[float, float] | None = None
+
+    def show(self, sweep: Sweep, cell: Cell, scene: Scene, *, crisp: bool = False) -> None:
+        """Draw a sweep as far as it has come, and the curves of a cell."""
+        limits = self._map.limits_of(sweep.mean)
+        if changed := limits != self._limits:
+            self._map.set_limits(*limits)
+            self._limits = limits
+        self._map.show(sweep.mean, finished=sweep.finished, best=sweep.best_cell, marked=cell)
+        changed |= self._panels.show(scene, refit=crisp)
+        self.live.draw(background_changed=changed, crisp=crisp)
+
+
+class SweepWork(TrainingWork[SweepRequest]):
+    """Trains what is missing in the map and draws what is asked; one thread at a time.
+
+    Attributes:
+        sweep: as far as it has come.
+    """
+
+    picture: SweepPicture
+
+    def __init__(self, sweep: Sweep, subjects: Mapping[str, Subject], follow: Follow) -> None:
+        super().__init__(SweepPicture(sweep), subjects, follow)
+        self.sweep = sweep
+        self._setting: Setting | None = None
+        self._constants: dict[float, list[History]] = {}  # base_lr -> runs of the constant rate
+
+    def __call__(self, request: SweepRequest, cancel: Cancel) -> None:
+        """Draw the chosen cell, train what is missing; give up as soon as ``cancel()``."""
+        if request.setting != self._setting or request.again:
+            self.sweep, self._constants = replace(self.sweep, histories={}), {}
+            self._setting = request.setting
+        self._draw(request)
+        if todo := self._todo(request):
+            self._begin()
+            while todo and self._train_some(request, todo, cancel):
+                todo = self._todo(request)
+                done = len(self.sweep.histories)
+                self.progress.value = done / (done + len(todo))
+                self._say(request)
+                self._draw(request)
+            if cancel.stale:
+                return
+        self.set_running(False, stopped=cancel.stopped)  # also what an earlier request left so
+        self._say(request)
+        self._draw(request, crisp=True)
+
+    def _at(self, setting: Setting, cell: Cell) -> Setting:
+        """Return the setting of a cell."""
+        two = self.sweep.setting(cell)
+        base_lr = two.pop("base_lr", setting.base_lr)
+        return replace(setting, base_lr=base_lr, params={**setting.params, **two})
+
+    def _todo(self, request: SweepRequest) -> list[Cell]:
+        """Return the cells that can be trained and are not yet, the next to the chosen one first.
+
+        Values of some cells may not go together, such as milestones out of order.
+        """
+        near, setting, subject = request.cell, request.setting, self.subjects[request.setting.model]
+        cells = [(row, column) for row, column in np.argwhere(~self.sweep.finished).tolist()]
+        fit = [cell for cell in cells if not subject.refusal(self._at(setting, cell))]
+        return sorted(fit, key=lambda cell: math.dist(cell, near))
+
+    def _train_some(self, request: SweepRequest, todo: list[Cell], cancel: Cancel) -> bool:
+        """Train some cells, and their constant rates; say whether that came to its end."""
+        setting, subject = request.setting, self.subjects[request.setting.model]
+        alone = subject.alone(setting.optimizer)
+        cells = todo[: 1 if alone else max(1, RUNS_AT_ONCE // subject.seeds)]
+        parts: dict[Cell | float, Setting] = {cell: self._at(setting, cell) for cell in cells}
+        for part in list(parts.values()):
+            if part.base_lr not in self._constants:
+                parts[part.base_lr] = part.constant
+        found = self._train(parts, cancel)
+        if cancel():
+            return False
+        self._constants |= {key: runs for key, runs in found.items() if isinstance(key, float)}
+        new = {cell: found[cell] for cell in cells}
+        self.sweep = replace(self.sweep, histories={**self.sweep.histories, **new})
+        return True
+
+    def _draw(self, request: SweepRequest, *, crisp: bool = False) -> None:
+        part = self._at(request.setting, request.cell)
+        subject = self.subjects[part.model]
+        planned = None if subject.refusal(part) else subject.plan(part)
+        runs = self.sweep.histories.get(request.cell, [])
+        scene = self._scene(part, planned, runs, self._constants.get(part.base_lr, []))
+        self.picture.show(self.sweep, request.cell, scene, crisp=crisp)
+
+    def _say(self, request: SweepRequest) -> None:
+        sweep, part, lines = self.sweep, self._at(request.setting, request.cell), []
+        subject = self.subjects[part.model]
+        if request.cell in sweep.histories:
+            lines.append(cell_line(sweep, request.cell))
+        elif why := subject.refusal(part):
+            lines.append(say("refused", error=why))
+        if (best := sweep.best_cell) is not None and len(sweep.histories) > 1:
+            lines.append(best_line(sweep, best))
+        if left := len(self._todo(request)):
+            done = len(sweep.histories)
+            lines.append(say("cells_so_far", done=done, cells=done + left))
+        self.say([*lines, *subject.alone_lines(part.optimizer)])
 
 
 class SweepLab(TrainingLab[SweepRequest]):
@@ -58,6 +200,8 @@ class SweepLab(TrainingLab[SweepRequest]):
     >>> lab.close()
     """
 
+    _work: SweepWork
+
     def __init__(
         self,
         name: str | Schedule = "StepLR",
@@ -75,35 +219,28 @@ class SweepLab(TrainingLab[SweepRequest]):
         better: str | None = None,
         **params: Any,
     ) -> None:
-        schedule = get_schedule(name)
-        self._grid = check_grid(name, default_grid(name, epochs) if grid is None else grid)
+        self._schedule = schedule = get_schedule(name)
+        grid = check_grid(name, default_grid(name, epochs) if grid is None else grid)
         subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer, usual=3)
-        first = next(iter(subjects.values()))
-        follow = Follow(metric, check_metric(first.data, metric, better))
+        follow = make_follow(subjects, metric, better)
         menus = make_pickers(subjects, optimizer)
-        values = {
-            "base_lr": first_base_lr(base_lr, subjects, optimizer),
-            "epochs": EPOCHS.check(epochs),
-            **schedule.complete(params, horizon=EPOCHS.check(epochs)),
-        }
-        model = menus["model"].value
-        self._work: SweepWork = SweepWork(schedule, subjects, model, self._grid, follow)
-        values |= self.sweep.setting(self.sweep.nearest(values))
+        values: dict[str, Any] = {"base_lr": first_base_lr(base_lr, subjects, optimizer)}
+        values["epochs"] = EPOCHS.check(epochs)
+        values |= schedule.complete(params, horizon=values["epochs"])
+        count, higher = subjects[menus["model"].value].seeds, follow.better == "higher"
+        sweep = Sweep(schedule.name, grid, count, metric=metric, higher=higher)
+        values |= sweep.setting(sweep.nearest(values))
         knobs = {param.name: param for param in (BASE_LR, EPOCHS, *schedule.params)}
-        sliders = {key: _choice(knobs[key], self._grid[key], values[key]) for key in self._grid}
+        sliders = {key: _choice(knobs[key], grid[key], values[key]) for key in grid}
         sliders |= {
-            key: make_slider(knob, values[key])
-            for key, knob in knobs.items()
-            if key not in self._grid
+            key: make_slider(knob, values[key]) for key, knob in knobs.items() if key not in grid
         }
-        buttons = make_buttons(("run", "reset"))
         super().__init__(
-            subjects,
-            work=self._work,
-            start={key: menu.value for key, menu in menus.items()} | values,
+            SweepWork(sweep, subjects, follow),
+            values=values,
             menus=menus,
             sliders=sliders,
-            buttons=buttons,
+            buttons=make_buttons(("run", "reset")),
         )
         self._submit()
 
@@ -115,23 +252,20 @@ class SweepLab(TrainingLab[SweepRequest]):
     @property
     def chosen(self) -> dict[str, float]:
         """The two parameters that the sliders choose."""
-        return {key: self.controls[key].value for key in self._grid}
+        return {key: self.controls[key].value for key in self.sweep.grid}
 
     def __repr__(self) -> str:
-        return f"SweepLab({self._work.sweep.schedule}, {' x '.join(self._grid)})"
+        return f"SweepLab({self._schedule.name}, {' x '.join(self.sweep.grid)})"
 
     def _request(self, *, again: bool) -> SweepRequest:
-        values = {
-            key: read(self.controls[key], value)
-            for key, value in self._start.items()
-            if key not in self._grid
-        }
-        shared = {key: values.pop(key) for key in ("model", "optimizer", "epochs")}
-        setting = SweepSetting(**shared, fixed=values)
+        schedule, values = self._schedule, self._values() | self.sweep.setting((0, 0))
+        params = {param.name: values.pop(param.name) for param in schedule.params}
+        unit = schedule.step_every
+        setting = Setting(**values, step_every=unit, schedule=schedule, params=params)
         return SweepRequest(setting, self.sweep.nearest(self.chosen), again)
 
 
-def _choice(param: Param, values: Sequence[float], start: float) -> widgets.SelectionSlider:
+def _choice(param: Knob, values: Sequence[float], start: float) -> widgets.SelectionSlider:
     """Make a slider with a notch for each value of the grid."""
     return widgets.SelectionSlider(
         options=[(f"{value:.3g}", value) for value in values],
@@ -139,7 +273,7 @@ def _choice(param: Param, values: Sequence[float], start: float) -> widgets.Sele
         description=param.name,
         tooltip=param.help,
         style={"description_width": "76px"},
-        layout=widgets.Layout(width="auto", min_width="0"),
+        layout={"width": "auto", "min_width": "0"},
     )
 
 

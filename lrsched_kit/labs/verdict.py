@@ -8,33 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..training.history import History
-from ..training.stats import mean_and_error, paired, with_error
+from ..experiments.sweeps import Cell, Sweep
+from ..plotting.ticks import short_number
+from ..training.loop import History
+from ..training.stats import mean_and_error, paired, t_quantile, with_error
 from ..words import say
 
-
-def rate_line(label: str, rates: np.ndarray, epochs: int, *, metric_driven: bool) -> str:
-    """Say where the rate starts, where it ends (where a metric decides: on the first seed)."""
-    key = "rate_line_by_metric" if metric_driven else "rate_line"
-    used = rates[np.isfinite(rates)]
-    if not metric_driven and np.ptp(used) == 0:
-        key = "flat_line"
-    return say(key, label=label, first=f"{used[0]:.4g}", last=f"{used[-1]:.4g}", epochs=epochs)
-
-
-def momentum_line(momentum: np.ndarray) -> str:
-    """Say where a scheduler takes the momentum: its first value, where it turns, its last.
-
-    >>> momentum_line(np.array([0.95, 0.9, 0.85, 0.85, 0.9, 0.95]))
-    'Its momentum goes 0.95 → 0.85 → 0.95 (with Adam: its first beta).'
-    """
-    moves = np.diff(momentum)
-    moving = np.flatnonzero(moves)
-    turns = moving[1:][np.diff(np.sign(moves[moving])) != 0]
-    path = [f"{value:.3g}" for value in momentum[[0, *turns, -1]]]
-    if len(path) > 4:
-        path[3:-1] = ["…"]
-    return say("momentum_line", path=" → ".join(path))
+LUCK = 0.05  # how often luck alone may set any of the other cells apart from the best
 
 
 @dataclass(frozen=True)
@@ -59,6 +39,48 @@ class Follow:
         return self.metric if fits == self.better else None
 
 
+THE_LOSS = Follow()
+
+
+def one_or_many(key: str, count: int, **values: object) -> str:
+    """Say the sentence of that key, or where the count is one, its singular."""
+    return say(f"{key}_one" if count == 1 else f"{key}_many", **values)
+
+
+def two_digits(rate: float) -> str:
+    """Write a rate in short, or that there is none.
+
+    >>> two_digits(0.01234), two_digits(float("nan"))
+    ('0.012', 'none')
+    """
+    return short_number(float(f"{rate:.2g}")) if np.isfinite(rate) else say("no_pick")
+
+
+def rate_line(label: str, rates: np.ndarray, epochs: int, *, metric_driven: bool) -> str:
+    """Say where the rate starts, where it ends (where a metric decides: on the first seed)."""
+    key = "rate_by_metric" if metric_driven else "rate"
+    used = rates[np.isfinite(rates)]
+    if not metric_driven and np.ptp(used) == 0:
+        key = "rate_flat"
+    facts = {"label": label, "first": f"{used[0]:.4g}", "last": f"{used[-1]:.4g}"}
+    return one_or_many(key, epochs, **facts, epochs=epochs)
+
+
+def momentum_line(momentum: np.ndarray) -> str:
+    """Say where a scheduler takes the momentum: its first value, where it turns, its last.
+
+    >>> momentum_line(np.array([0.95, 0.9, 0.85, 0.85, 0.9, 0.95]))
+    'Its momentum goes 0.95 → 0.85 → 0.95 (with Adam: its first beta).'
+    """
+    moves = np.diff(momentum)
+    moving = np.flatnonzero(moves)
+    turns = moving[1:][np.diff(np.sign(moves[moving])) != 0]
+    path = [f"{value:.3g}" for value in momentum[[0, *turns, -1]]]
+    if len(path) > 4:
+        path[3:-1] = ["…"]
+    return say("momentum_line", path=" → ".join(path))
+
+
 def group_lines(rates: np.ndarray) -> list[str]:
     """Say where the rates of further parameter groups start and end, shape ``(groups, steps)``.
 
@@ -73,27 +95,26 @@ def group_lines(rates: np.ndarray) -> list[str]:
     return lines
 
 
-def loss_lines(histories: Mapping[str, Sequence[History]], follow: Follow = Follow()) -> list[str]:
+def loss_lines(histories: Mapping[str, Sequence[History]], follow: Follow = THE_LOSS) -> list[str]:
     """Say what the final losses are, which runs diverged, and whether the difference is luck.
 
-    The first entry is the schedule under study; if "Constant" follows, they are compared, by
-    another metric if one is followed, which then has a line of its own.
+    The first entry is the schedule under study; if "Constant" follows, the two are set against
+    each other, by another metric if one is followed, which then has a line of its own.
     """
     lines = []
     seeds = max((len(runs) for runs in histories.values()), default=0)
     if losses := _means(histories, "loss"):
-        key = "loss_line" if seeds > 1 else "loss_line_one"
-        lines.append(say(key, seeds=seeds, losses=losses))
+        lines.append(one_or_many("final_loss", seeds, seeds=seeds, losses=losses))
     if follow.metric != "loss" and (values := _means(histories, follow.metric)):
         facts = {"metric": follow.metric, "seeds": seeds, "values": values}
-        lines.append(say("metric_line", **facts))
+        lines.append(one_or_many("final_metric", seeds, **facts))
     for label, runs in histories.items():
         lost = [run.diverged_at for run in runs if run.diverged_at is not None]
         if lost:
             facts = {"epoch": min(lost) + 1, "lost": len(lost), "seeds": len(runs)}
-            lines.append(say("diverged", label=label, **facts))
+            lines.append(one_or_many("diverged", len(runs), label=label, **facts))
     if list(histories)[1:] == ["Constant"]:
-        lines += _verdict(*histories.items(), follow)
+        lines += _verdict(histories, follow)
     return lines
 
 
@@ -103,27 +124,55 @@ def _means(histories: Mapping[str, Sequence[History]], metric: str) -> str:
     for label, runs in histories.items():
         final = _finals(runs, metric)
         if len(kept := final[np.isfinite(final)]):
-            text = f"{label} {with_error(*map(float, mean_and_error(kept)))}"
-            if len(kept) < len(runs):
-                text = say("survivors", loss=text, kept=len(kept), seeds=len(runs))
-            texts.append(text)
+            key = "mean_of_all" if len(kept) == len(runs) else "mean_of_some"
+            mean = with_error(*map(float, mean_and_error(kept)))
+            texts.append(say(key, label=label, mean=mean, kept=len(kept), seeds=len(runs)))
     return ", ".join(texts)
 
 
-def _verdict(
-    first: tuple[str, Sequence[History]], second: tuple[str, Sequence[History]], follow: Follow
-) -> list[str]:
-    finals = (_finals(runs, follow.metric) for _, runs in (first, second))
+def _verdict(histories: Mapping[str, Sequence[History]], follow: Follow) -> list[str]:
+    label, _ = histories
+    finals = (_finals(runs, follow.metric) for runs in histories.values())
     result = paired(*finals, higher=follow.better == "higher")
     if result.seeds < 2 or np.isnan(result.gap):  # an anecdote, or no seed on which both ended
         return []
     gap = with_error(abs(result.gap), result.error)
     key = "better" if result.gap > 0 else "worse" if result.gap < 0 else "same"
-    if follow.metric != "loss" and key != "same":
-        key = f"{key}_{follow.better}"
     facts = {"wins": result.wins, "seeds": result.seeds, "gap": gap, "metric": follow.metric}
-    return [say(key, label=first[0], **facts)]
+    if follow.metric == "loss" or key == "same":
+        return [say(key, label=label, **facts)]
+    return [say(f"{key}_{follow.better}", label=label, **facts)]
 
 
 def _finals(runs: Sequence[History], metric: str) -> np.ndarray:
     return np.array([run.of(metric)[-1] for run in runs])
+
+
+def cell_line(sweep: Sweep, cell: Cell) -> str:
+    """Say what came of a cell."""
+    facts = _cell_facts(sweep, cell)
+    return say("cell_line" if np.isfinite(sweep.mean[cell]) else "cell_diverged_line", **facts)
+
+
+def best_line(sweep: Sweep, best: Cell) -> str:
+    """Name the best cell, and how many others are as good as far as the seeds can tell."""
+    key = "highest" if sweep.higher else "lowest"
+    facts = _cell_facts(sweep, best)
+    line = say(f"{key}_line", cells=len(sweep.histories), **facts)
+    if sweep.seeds == 1:
+        return line
+    finals = sweep.finals
+    others = [cell for cell in sweep.histories if cell != best]
+    # The best was chosen among them: the more there are, the farther luck reaches.
+    far = t_quantile(1 - LUCK / max(1, len(others)), sweep.seeds - 1)
+    whole = [cell for cell in others if np.isfinite(sweep.mean[cell])]
+    gaps = [paired(finals[best], finals[cell], higher=sweep.higher) for cell in whole]
+    close = sum(gap.gap <= far * gap.error for gap in gaps)
+    luck = say(f"{key}_by_luck_line", close=close, others=len(others), seeds=sweep.seeds)
+    return f"{line} {luck}"
+
+
+def _cell_facts(sweep: Sweep, cell: Cell) -> dict[str, str]:
+    setting = ", ".join(f"{name} {value:.3g}" for name, value in sweep.setting(cell).items())
+    mean, error = float(sweep.mean[cell]), float(sweep.error[cell])
+    return {"setting": setting, "mean": with_error(mean, error)}
