@@ -22,7 +22,7 @@ from lrsched_kit import (
     SweepLab,
     toy_regression,
 )
-from lrsched_kit.labs import base, cells, schedule_work, sweep_work
+from lrsched_kit.labs import base, cells, training
 from lrsched_kit.labs.page import Page
 from lrsched_kit.training.fleet import Fleet
 from lrsched_kit.words import say
@@ -39,7 +39,7 @@ def finite(histories):
 
 
 def test_stop_and_a_move_at_once_200_times_end_on_the_setting_shown(monkeypatch):
-    monkeypatch.setattr(schedule_work, "HEAD_START", 0)
+    monkeypatch.setattr(training, "HEAD_START", 0)
     lab = ScheduleLab("StepLR", epochs=40, **TINY)
     for turn in range(200):
         wait_until(lambda: lab._work.running)
@@ -54,7 +54,7 @@ def test_stop_and_a_move_at_once_200_times_end_on_the_setting_shown(monkeypatch)
 
 
 def test_stop_and_a_move_at_once_leave_no_unfinished_cell_in_a_sweep(monkeypatch):
-    monkeypatch.setattr(sweep_work, "HEAD_START", 0)
+    monkeypatch.setattr(training, "HEAD_START", 0)
     lab = SweepLab("StepLR", GRID, epochs=40, **TINY)
     for turn in range(50):
         wait_until(lambda: lab._work.running)

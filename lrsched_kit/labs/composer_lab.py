@@ -12,8 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from torch import nn
 
-from ..schedules.phases import KINDS, Phase, boundaries, find_jumps
-from ..schedules.phases import compose
+from ..schedules.phases import KINDS, Phase, boundaries, compose, find_jumps
 from ..tasks.data import Dataset
 from ..tasks.optimizers import Maker
 from ..words import say

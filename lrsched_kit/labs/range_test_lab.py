@@ -10,15 +10,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import nn
 
-from ..experiments.range_test import RangeTest, run_range_test
+from ..experiments.range_test import Ramp, RangeTest, run_range_test
+from ..plotting.limits import nice_ceiling, nice_floor
 from ..plotting.range_test import PICK_STYLES, RangeArtists
 from ..plotting.style import dress, kit_look, set_loss_scale
-from ..plotting.ticks import nice_ceiling, nice_floor
 from ..schedules.catalogue import get_schedule
 from ..schedules.params import Param
 from ..tasks.data import Dataset
 from ..tasks.optimizers import Maker, build_optimizer
-from ..training.loop import History
+from ..training.history import History
 from ..training.stats import mean_and_error
 from ..words import say
 from ..words.errors import check_number
@@ -164,17 +164,10 @@ class RangeWork(TrainingWork[RangeRequest]):
 
 
 def _test(subject: Subject, request: RangeRequest, cancel: Cancel) -> RangeTest:
-    settings = dict(request.test)
-    model = subject.fleet.fresh(settings["seed"])
-    return run_range_test(
-        model,
-        subject.data,
-        build_optimizer(subject.how(request.setting.optimizer), model, settings["low"]),
-        trial=subject.fleet.trial,
-        batch_size=subject.batch_size,
-        should_stop=cancel,
-        **settings,
-    )
+    ramp = Ramp(batch_size=subject.batch_size, **request.test)
+    model = subject.fleet.fresh(ramp.seed)
+    optimizer = build_optimizer(subject.how(request.setting.optimizer), model, ramp.low)
+    return run_range_test(model, subject.data, optimizer, ramp, subject.fleet.trial, cancel)
 
 
 def _test_lines(test: RangeTest) -> list[str]:

@@ -11,13 +11,14 @@ from typing import Any
 import ipywidgets as widgets
 import numpy as np
 
+from ..plotting.curves import Curve
 from ..plotting.style import OTHER_STYLES
 from ..schedules.spec import Schedule
 from ..schedules.trace import trace_momentum
-from ..training.loop import STEP_EVERY, History, check_step_every
+from ..training.history import History
+from ..training.loop import STEP_EVERY, check_step_every
 from ..training.script import training_script
 from ..words import say
-from .artists import Curve
 from .controls import make_buttons, make_menu, make_slider
 from .live import Cancel
 from .panels import MAX_CURVES, LabPicture

@@ -76,9 +76,7 @@ class Subject:
     @cached_property
     def fleet(self) -> Fleet:
         """The model and the data, found fit for each other when this is first asked for."""
-        fleet = Fleet(self.make_model, self.data, self.models)
-        fleet.prepare(self.batch_size)
-        return fleet
+        return Fleet(self.make_model, self.data, self.batch_size, self.models)
 
     def how(self, optimizer: str) -> str | Maker:
         """Return what makes the optimizer of that name in the menu."""
@@ -86,8 +84,7 @@ class Subject:
 
     def alone(self, optimizer: str) -> str:
         """Say why its runs train one by one with that optimizer, or nothing."""
-        run = Run("Constant", {}, 0.1, self.how(optimizer))
-        return self.fleet.why_alone(run, self.batch_size)
+        return self.fleet.why_alone(Run("Constant", {}, 0.1, self.how(optimizer)))
 
     def alone_lines(self, optimizer: str) -> list[str]:
         """Say on how many seeds its runs train one by one, and why, where they do."""

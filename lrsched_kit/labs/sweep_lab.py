@@ -12,7 +12,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import nn
 
-from ..experiments.sweeps import Cell, Sweep, check_grid
+from ..experiments.grid import check_grid
+from ..experiments.sweeps import Cell, Sweep
 from ..plotting.heatmap import HeatMap
 from ..plotting.style import kit_look
 from ..schedules.catalogue import get_schedule
@@ -20,7 +21,7 @@ from ..schedules.params import Knob, Param
 from ..schedules.spec import Schedule
 from ..tasks.data import Dataset
 from ..tasks.optimizers import Maker
-from ..training.loop import History
+from ..training.history import History
 from ..words import say
 from .base import Picture
 from .controls import make_buttons, make_slider

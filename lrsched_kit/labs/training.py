@@ -10,16 +10,16 @@ from typing import Any, TypeVar
 import ipywidgets as widgets
 import numpy as np
 
+from ..plotting.curves import Curve
 from ..plotting.style import style_of
 from ..schedules.params import Param
 from ..tasks.data import check_metric
 from ..tasks.optimizers import RULES, get_rule
-from ..training.loop import History
+from ..training.history import History
 from ..words import say
-from .artists import Curve
-from .base import Lab, Picture, Request, Work
+from .base import Lab, Picture, Work
 from .controls import button_row, make_menu, move_to, read, slider_grid
-from .live import Cancel
+from .live import Cancel, Request
 from .panels import Scene
 from .subjects import Setting, Subject, own_name, suggestion
 from .verdict import THE_LOSS, Follow
@@ -115,7 +115,6 @@ class TrainingWork(Work[Request]):
             trained = subject.fleet.train(
                 [run for part in parts.values() for run in subject.runs(part, seeds, self.follow)],
                 epochs=epochs,
-                batch_size=subject.batch_size,
                 on_epoch=on_epoch,
                 should_stop=cancel,
             )

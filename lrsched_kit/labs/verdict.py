@@ -10,7 +10,7 @@ import numpy as np
 
 from ..experiments.sweeps import Cell, Sweep
 from ..plotting.ticks import short_number
-from ..training.loop import History
+from ..training.history import History
 from ..training.stats import mean_and_error, paired, t_quantile, with_error
 from ..words import say
 

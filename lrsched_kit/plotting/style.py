@@ -51,7 +51,9 @@ class Style(NamedTuple):
     linestyle: Dashes
 
 
-STYLES: Mapping[str, Style] = {row.name: Style(*row.style) for row in SCHEDULES.values()}
+STYLES: Mapping[str, Style] = {
+    row.name: Style(*row.style) for row in SCHEDULES.values() if row.style
+}
 """The style of each schedule of the kit: no two have the same."""
 
 OTHER_STYLES: Sequence[Style] = (
