@@ -51,6 +51,7 @@ def epoch_lr(lab, name="StepLR"):
     return lab.histories[name][0].epoch_lr.tolist()
 
 
+@pytest.mark.usefixtures("drawn")
 @pytest.mark.parametrize("name", [*BASICS, "MultiStepLR", "CyclicLR", "OneCycleLR", "WSD"])
 def test_every_slider_at_both_ends_trains_or_says_what_it_does_not_go_with(name):
     lab = ScheduleLab(name, base_lr=0.1, **QUICK)
@@ -167,6 +168,7 @@ def test_stale_training_stops_within_a_step(lab, monkeypatch):
     assert not any(newest)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_pictures_change_with_the_setting_but_keep_their_shape(lab):
     sizes, pictures = set(), set()
     for gamma in (0.2, 0.9):

@@ -10,6 +10,8 @@ from waiting import kit_threads, wait_until
 
 from lrsched_kit.labs.live import LatestWorker, LiveFigure
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 def no_error(error):
     raise AssertionError(error)

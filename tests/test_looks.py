@@ -38,6 +38,8 @@ from lrsched_kit.plotting.curves import Curve
 from lrsched_kit.plotting.gallery import _kept_thumbnail, thumbnail
 from lrsched_kit.plotting.style import OTHER_STYLES, STYLES, kit_look
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 DARK = matplotlib.style.library["dark_background"]
 HOSTILE = {
     **DARK,

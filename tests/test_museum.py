@@ -455,6 +455,7 @@ def test_picking_an_exhibit_brings_its_code_and_its_knobs(lab):
             assert exhibit.why in lab.summary
 
 
+@pytest.mark.usefixtures("drawn")
 @every_exhibit
 def test_an_exhibit_takes_its_knobs_from_one_end_of_their_sliders_to_the_other(exhibit):
     for param in exhibit.params:

@@ -10,6 +10,8 @@ from lrsched_kit.labs.panels import LabPicture, Scene
 from lrsched_kit.plotting.curves import Curve
 from lrsched_kit.plotting.style import STYLES
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 RATES = 0.1 * 0.5 ** np.arange(4)
 
 

@@ -57,6 +57,7 @@ def test_each_schedule_goes_from_base_lr_to_the_end_factor(lab, name):
     assert np.all(np.diff(rates) <= 1e-15)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_no_slider_at_either_end_breaks_the_lab(lab):
     for name, control in zip(
         SHAPES, ("base_lr", "end_factor", "noise", "ratio", "steps"), strict=True

@@ -83,6 +83,7 @@ def test_the_schedule_that_follows_is_a_choice(lab):
     longer.close()
 
 
+@pytest.mark.usefixtures("drawn")
 def test_each_slider_at_both_ends_tests_without_an_error():
     toy = {"data": toy_regression(), "make_model": SimpleNet, "batch_size": 16}
     lab = RangeTestLab(epochs=1, seeds=2, steps=40, **toy)

@@ -1,9 +1,12 @@
 import csv
 
 import numpy as np
+import pytest
 
 from lrsched_kit import History
 from lrsched_kit.labs.saving import save_run
+
+pytestmark = pytest.mark.usefixtures("drawn")
 
 
 def run(groups=1, metrics=()):
