@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from ..training.stats import mean_and_error
 from ..words import say
 from .figure import drawn_by_kit, new_axes
+from .limits import RoundTicks
 from .style import STYLES, Style, dress, styles_of
-from .ticks import RoundTicks
 
 
 @drawn_by_kit

@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from ..words import say
 from .figure import drawn_by_kit, new_axes
-from .ticks import RoundTicks, loss_ticks, plain_numbers
+from .limits import RoundTicks, loss_ticks, plain_numbers
 
 # The better, the brighter; also told apart in grey.
 _COLORS = {

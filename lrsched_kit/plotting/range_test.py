@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 
 from ..words import say
 from .figure import drawn_by_kit, new_axes
+from .limits import Decades, short_number
 from .style import MOST_BETWEEN, OTHER_STYLES, Style, dress, set_ticks
-from .ticks import Decades, short_number
 
 if TYPE_CHECKING:
     from ..experiments.range_test import RangeTest

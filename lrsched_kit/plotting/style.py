@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, Locator, NullFormatter, NullLocator
 from ..schedules.catalogue import SCHEDULES
 from ..schedules.palette import BLACK, DOTS, ORANGE, SKY, SOLID, Dashes
 from ..schedules.spec import Schedule
-from .ticks import Decades, RoundTicks, loss_ticks, plain_numbers
+from .limits import Decades, RoundTicks, loss_ticks, plain_numbers
 
 _NO_LOOKS = (
     *("backend", "docstring", "figure.hooks", "interactive", "keymap", "macosx"),
