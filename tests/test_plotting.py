@@ -187,7 +187,7 @@ def test_a_rows_own_style_comes_before_the_kits():
 
 def test_labels_of_own_rows_have_their_styles():
     row = replace(SCHEDULES["StepLR"], name="My schedule", style=("#aa00aa", "--"))
-    styles = styles_of(["My schedule, gamma=0.5", "StepLR"], [row])
+    styles = styles_of(["My schedule, gamma=0.5", "StepLR"], {row.name: row.style})
     assert list(styles.values()) == [row.style, STYLES["StepLR"]]
 
 

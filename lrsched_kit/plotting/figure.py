@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from inspect import signature
 from typing import Any, ParamSpec, TypeVar
@@ -70,11 +71,9 @@ def drawn_by_kit(plot: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]
     @wraps(plot)
     def draw(*args: Arguments.args, **options: Arguments.kwargs) -> Drawn:
         given = names.bind(*args, **options).arguments
-        axes = given.get("axes", given.get("ax"))
-        first = axes if axes is None or isinstance(axes, Axes) else axes[0]
-        if first is not None and not isinstance(first.get_figure(root=True), KitFigure):
-            return plot(*args, **options)
-        with kit_look():
+        ax = np.atleast_1d(given.get("axes", given.get("ax")))[0]
+        of_kit = ax is None or isinstance(ax.get_figure(root=True), KitFigure)
+        with kit_look() if of_kit else nullcontext():
             return plot(*args, **options)
 
     return draw
@@ -93,9 +92,7 @@ def palette_png(canvas: FigureCanvasAgg) -> bytes:
 
     Lines and text on white need no more than 128, their smoothed edges included.
     """
-    palette = pixels_of(canvas).quantize(
-        128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-    )
-    buffer = io.BytesIO()
+    buffer, frame = io.BytesIO(), pixels_of(canvas)
+    palette = frame.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     palette.save(buffer, "png", compress_level=9)
     return buffer.getvalue()

@@ -44,7 +44,7 @@ def plot_finals(
     places = range(len(losses))
     values = np.array([np.asarray(rows, dtype=float) for rows in losses.values()])
     ax.plot(places, values, color="#c4c4c4", lw=0.8, zorder=1)
-    looks = styles_of(losses, styles or {}).values()
+    looks = styles_of(losses, styles).values()
     for place, rows, style in zip(places, values, looks, strict=True):
         _draw_seeds(ax, place, rows, style.color)
     dress(ax, x="", y=_label(label, higher=higher), title=say("finals_title"))
@@ -91,7 +91,7 @@ def plot_ranking(
     if "Constant" in means:
         ax.axvline(means["Constant"], color=STYLES["Constant"].color, ls="-", lw=1.2)
     for place, name in enumerate(order):
-        color = styles_of([name], styles or {})[name].color
+        color = styles_of([name], styles)[name].color
         _draw_seeds(ax, place, values[name], color, lying=True)
     dress(ax, x=_label(label, higher=higher), y="", title=say("ranking_title"))
     ax.xaxis.set_major_locator(RoundTicks(8))

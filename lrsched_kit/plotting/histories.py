@@ -52,7 +52,7 @@ def plot_rates(
     ('epoch', 'learning rate')
     """
     ax = ax or new_axes()[0]
-    for label, style in styles_of(rates, styles or {}).items():
+    for label, style in styles_of(rates, styles).items():
         ax.plot(*stairs(np.asarray(rates[label])), **style._asdict(), lw=2, label=label)
     for label, values in (points or {}).items():
         values = np.asarray(values)
@@ -97,7 +97,7 @@ def plot_histories(
     """
     rate_ax, loss_ax = axes if axes is not None else new_axes(2, size=(9.6, 4.0))
     curves = []
-    for label, style in styles_of(histories, styles or {}).items():
+    for label, style in styles_of(histories, styles).items():
         runs = histories[label]
         curves.append(Curve(label, style, None, [runs] if isinstance(runs, History) else runs))
     drawn = [CurveArtists(rate_ax, loss_ax, live=False) for _ in curves]
