@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
+import numpy as np
+
 from ..schedules.catalogue import get_schedule
 from ..tasks.optimizers import Unless
 from ..training.history import History
@@ -16,11 +18,7 @@ Key = TypeVar("Key")
 
 
 def text_table(lines: Sequence[Sequence[str]], align: str = "<") -> list[str]:
-    """Return lines of cells as text in columns, aligned to the left, or with ">" to the right.
-
-    >>> text_table([["", "loss"], ["StepLR", "0.5"]])
-    ['        loss', 'StepLR  0.5']
-    """
+    """Return lines of cells as text in columns, aligned to the left, or with ">" to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = [[f"{c:{align}{w}}" for c, w in zip(line, widths, strict=True)] for line in lines]
     return ["  ".join(row).rstrip() for row in rows]
@@ -36,9 +34,17 @@ def run_rows(
     for key, seeds in histories.items():
         known: Sequence[Run | None] = runs.get(key) or [None] * len(seeds)
         for run, history in zip(known, seeds, strict=True):
-            row = {**facts_of(key), **_described(run), **_ended(history)}
+            finals = {f"val_{name}": history.of(name)[-1] for name in ("loss", *history.metrics)}
+            lost = history.diverged_at is not None
+            row = {**facts_of(key), **_described(run), **finals, "diverged": lost}
             rows.append({name: _plain(value) for name, value in row.items()})
     return rows
+
+
+def step_rows(**columns: np.ndarray) -> list[Row]:
+    """Return a row per step, counted from 0, of columns of one length."""
+    steps = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [{"step": i, **dict(zip(columns, row, strict=True))} for i, row in enumerate(steps)]
 
 
 def _described(run: Run | None) -> dict[str, Any]:
@@ -49,13 +55,8 @@ def _described(run: Run | None) -> dict[str, Any]:
     return {"schedule": get_schedule(run.schedule).name, "seed": run.seed, **rate, **run.params}
 
 
-def _ended(history: History) -> dict[str, Any]:
-    finals = {f"val_{name}": history.of(name)[-1] for name in ("loss", *history.metrics)}
-    return {**finals, "diverged": history.diverged_at is not None}
-
-
 def _plain(value: Any) -> float | str:
     """Return Python's own number, or text."""
-    if isinstance(value, bool | Integral):
+    if isinstance(value, Integral):
         return value if isinstance(value, bool) else int(value)
     return float(value) if isinstance(value, Real) else str(value)

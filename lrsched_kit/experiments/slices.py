@@ -9,22 +9,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import nn
 
 from ..schedules.catalogue import get_schedule
 from ..schedules.spec import Schedule
 from ..tasks.data import Dataset
-from ..tasks.optimizers import Maker, check_maker
+from ..tasks.optimizers import Maker
 from ..training.fleet import Fleet
 from ..training.history import History
 from ..training.runs import Run
 from ..words import say
-from ..words.errors import check_number
 
 # Larger slices are hardly faster; several processes want more of them to share.
 _RUNS_HERE, _RUNS_THERE = 128, 32
@@ -34,27 +32,6 @@ Key = TypeVar("Key")
 Part = Sequence[Run]  # runs that are of use together only, such as the seeds of one setting
 Advance = Callable[[int], object]  # told how many epochs of runs were made
 Found = Iterator[tuple[int, list[History]]]  # which slice, and what came of it
-
-
-def one_optimizer(optimizer: str | None, make_optimizer: Maker | None) -> str | Maker:
-    """Return which of the two is given, "momentum" if neither is.
-
-    >>> one_optimizer("adam", None), one_optimizer(None, None)
-    ('adam', 'momentum')
-    """
-    if optimizer is not None and make_optimizer is not None:
-        raise ValueError(
-            f"optimizer must be left out where make_optimizer is given, got {optimizer!r}."
-        )
-    check_maker(make_optimizer)
-    return make_optimizer or optimizer or "momentum"
-
-
-def seed_range(first_seed: int, seeds: int) -> range:
-    """Return so many seeds in a row, or say what is wrong with them."""
-    seeds = int(check_number("seeds", seeds, integer=True))
-    first = int(check_number("first_seed", first_seed, must_be="non-negative", integer=True))
-    return range(first, first + seeds)
 
 
 @dataclass(frozen=True)
@@ -114,14 +91,8 @@ def train_parts(
 ) -> tuple[dict[Key, list[History]], str]:
     """Train parts slice by slice, or, on an executor, slices side by side.
 
-    Returns:
-        Key -> histories of each part that was finished; and why the others are missing, an
-        empty string if none is. A warning says so too.
-
-    Raises:
-        ValueError: as `train_many`; before anything is trained.
-        KeyboardInterrupt, RuntimeError: if it is interrupted, or the executor fails, before
-            anything was finished.
+    Returns key -> histories of each part that was finished; and why the others are missing, an
+    empty string if none is. A warning says so too.
     """
     fleet = plan.fleet()
     runs = [run for part in parts.values() for run in part]
@@ -129,9 +100,9 @@ def train_parts(
     keys = list(parts)
     at_once = _RUNS_HERE if executor is None else _RUNS_THERE
     if fleet.why_alone(runs[0]):
-        at_once = len(parts[keys[0]])  # where runs train alone, larger slices gain nothing
-    ends = np.linspace(0, len(keys), math.ceil(len(runs) / at_once) + 1).astype(int)
-    slices = [keys[start:end] for start, end in pairwise(ends) if start < end]
+        at_once = 1  # where runs train alone, larger slices gain nothing
+    count = min(len(keys), math.ceil(len(runs) / at_once))
+    slices = [keys[i * len(keys) // count : (i + 1) * len(keys) // count] for i in range(count)]
     work = [[run for key in some for run in parts[key]] for some in slices]
     finished: dict[Key, list[History]] = {}
     reason = ""

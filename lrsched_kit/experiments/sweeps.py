@@ -24,10 +24,9 @@ from ..training.runs import Run
 from ..training.stats import mean_and_error
 from ..words import say
 from ..words.errors import check_number
-from .grid import check_grid
-from .labels import one_rate
 from .rows import Row, run_rows, text_table
-from .slices import Plan, one_optimizer, seed_range, train_parts
+from .settings import check_grid, one_optimizer, one_rate, seed_range
+from .slices import Plan, train_parts
 
 Cell = tuple[int, int]  # places in the two lists of values
 

@@ -71,7 +71,8 @@ def drawn_by_kit(plot: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]
     @wraps(plot)
     def draw(*args: Arguments.args, **options: Arguments.kwargs) -> Drawn:
         given = names.bind(*args, **options).arguments
-        ax = np.atleast_1d(given.get("axes", given.get("ax")))[0]
+        axes: Any = given.get("axes", given.get("ax"))
+        ax = np.atleast_1d(axes)[0]
         of_kit = ax is None or isinstance(ax.get_figure(root=True), KitFigure)
         with kit_look() if of_kit else nullcontext():
             return plot(*args, **options)

@@ -86,8 +86,7 @@ def plot_ranking(
     ax = ax or new_axes(size=(7.6, 0.9 + 0.23 * len(losses)))[0]
     values = {name: np.asarray(rows, dtype=float) for name, rows in losses.items()}
     means = {name: float(mean_and_error(rows)[0]) for name, rows in values.items()}
-    sign = -1 if higher else 1
-    order = sorted(means, key=lambda name: np.nan_to_num(sign * means[name], nan=np.inf))
+    order = ranked(means, higher=higher)
     if "Constant" in means:
         ax.axvline(means["Constant"], color=STYLES["Constant"].color, ls="-", lw=1.2)
     for place, name in enumerate(order):
@@ -98,6 +97,12 @@ def plot_ranking(
     ax.set_yticks(range(len(order)), [_with_lost(name, values[name]) for name in order])
     ax.set_ylim(len(order) - 0.5, -0.5)
     return ax
+
+
+def ranked(means: Mapping[str, float], *, higher: bool) -> list[str]:
+    """Return labels with the best mean first, and those without a mean last."""
+    sign = -1 if higher else 1
+    return sorted(means, key=lambda label: np.nan_to_num(sign * means[label], nan=np.inf))
 
 
 def _draw_seeds(
