@@ -267,7 +267,7 @@ def cell_colors(heat_map):
 def heat_map(values, **options):
     made = HeatMap(new_axes()[0], GRID, **options)
     made.set_limits(*made.limits_of(values))
-    made.show(values)
+    made.show(values, np.full(np.shape(values), False), None, None)
     return made
 
 

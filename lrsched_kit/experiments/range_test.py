@@ -223,10 +223,7 @@ def run_range_test(
     trial: Trial,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> RangeTest:
-    """Do what `lr_range_test` does to its copies: ``model`` is spent afterwards.
-
-    ``trial`` is of such a model; ``should_stop`` is asked before each update; True ends the test.
-    """
+    """Do what `lr_range_test` does to its copies: ``model`` is spent afterwards."""
     first, steps, smooth = float(optimizer.param_groups[0]["lr"]), ramp.steps, ramp.smooth
     for group in optimizer.param_groups:
         group["lr"] = ramp.low * (float(group["lr"]) / first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -32,8 +33,7 @@ def run_rows(
     """Return a row per run: what is known of its key, of the run itself, and how it ended."""
     rows = []
     for key, seeds in histories.items():
-        known: Sequence[Run | None] = runs.get(key) or [None] * len(seeds)
-        for run, history in zip(known, seeds, strict=True):
+        for run, history in zip_longest(runs.get(key, ()), seeds):
             finals = {f"val_{name}": history.of(name)[-1] for name in ("loss", *history.metrics)}
             lost = history.diverged_at is not None
             row = {**facts_of(key), **_described(run), **finals, "diverged": lost}

@@ -36,11 +36,7 @@ def no_such(wanted: str, got: object, known: Iterable[str]) -> ValueError:
 
 
 def read_label(label: str) -> tuple[str, dict[str, Any]]:
-    """Return the name that a label starts with, and what it sets; the rest of it is free text.
-
-    >>> read_label("MultiStepLR, milestones=(3, 5), base_lr=0.2, as published")
-    ('MultiStepLR', {'milestones': (3, 5), 'base_lr': 0.2})
-    """
+    """Return the name that a label starts with, and what it sets; the rest of it is free text."""
     name, *parts = re.split(r",(?![^(\[]*[)\]])", label)  # at commas outside brackets
     said: dict[str, Any] = {}
     for part in parts:
@@ -145,11 +141,7 @@ def seed_range(first_seed: int, seeds: int) -> range:
 def check_grid(
     schedule: str | Schedule, grid: Mapping[str, Sequence[float]]
 ) -> dict[str, tuple[float, ...]]:
-    """Return a sweep's grid, two parameters -> values to try, as plain numbers.
-
-    >>> check_grid("StepLR", {"gamma": [0.1, 0.5], "step_size": [2.0, 4]})
-    {'gamma': (0.1, 0.5), 'step_size': (2, 4)}
-    """
+    """Return a sweep's grid, two parameters -> values to try, as plain numbers."""
     row = get_schedule(schedule)
     knobs: dict[str, Callable[[object], float]] = {"base_lr": partial(check_number, "base_lr")}
     knobs |= {param.name: param.check for param in row.params if isinstance(param, Param)}

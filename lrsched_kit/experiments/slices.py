@@ -6,7 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Executor, Future, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -65,10 +65,7 @@ class Plan:
         return Fleet(self.make_model, self.data, self.batch_size, dtype=self.dtype)
 
     def train(self, runs: Sequence[Run]) -> list[History] | Exception:
-        """Train some runs, on whichever process; an error is returned, not raised.
-
-        So what an executor raises by itself is never the training's fault.
-        """
+        """Train some runs, on whichever process; what is raised is then the executor's fault."""
         try:
             return self.fleet().train(runs, epochs=self.epochs)
         except Exception as error:
@@ -134,11 +131,11 @@ class _ExecutorFailed(Exception):
 
 
 def _here(plan: Plan, fleet: Fleet, work: Sequence[Part], advance: Advance) -> Found:
-    def on_epoch(_: int, histories: list[History]) -> None:
-        advance(len(histories))
-
     for index, runs in enumerate(work):
-        yield index, fleet.train(runs, epochs=plan.epochs, on_epoch=on_epoch)
+        yield (
+            index,
+            fleet.train(runs, epochs=plan.epochs, on_epoch=lambda _, made: advance(len(made))),
+        )
 
 
 def _there(plan: Plan, executor: Executor, work: Sequence[Part], advance: Advance) -> Found:
@@ -153,7 +150,7 @@ def _there(plan: Plan, executor: Executor, work: Sequence[Part], advance: Advanc
         for future in as_completed(places):
             try:
                 found = future.result()
-            except (Exception, CancelledError) as error:
+            except Exception as error:
                 failure = _in_words(error)
                 continue
             if isinstance(found, Exception):

@@ -35,22 +35,14 @@ _NAME = np.array([38, 11])  # width and height of a group's name, in points
 
 @dataclass(frozen=True)
 class Curve:
-    """One setting in a picture of rates and losses.
-
-    Attributes:
-        label: for the legend.
-        style: colour and line style.
-        planned: rates traced before training, one or more per epoch, of shape ``(steps,)`` or
-            ``(groups, steps)``; None where a metric decides.
-        runs: one `History` per seed, possibly unfinished; empty before training.
-        thin: whether it stands back behind the curve under study.
-    """
+    """One setting in a picture of rates and losses."""
 
     label: str
     style: Style
+    # Traced before training, shape (steps,) or (groups, steps); None where a metric decides.
     planned: np.ndarray | None
-    runs: Sequence[History] = ()
-    thin: bool = False
+    runs: Sequence[History] = ()  # one per seed, possibly unfinished; empty before training
+    thin: bool = False  # whether it stands back behind the curve under study
 
     @property
     def legend_label(self) -> str:
@@ -64,10 +56,8 @@ class Curve:
 
     @cached_property
     def applied(self) -> list[tuple[int, Line]]:
-        """The applied rates as stairs, with their parameter groups, counted from 0.
-
-        Each once: seeds share them unless a metric decides, and groups may share them, too.
-        """
+        """The applied rates as stairs, each once, with their parameter groups, counted from 0."""
+        # Seeds share their rates unless a metric decides, and groups may share them, too.
         kept: list[tuple[int, np.ndarray]] = []
         for group, of_seeds in enumerate(zip(*(run.group_lr for run in self.runs), strict=True)):
             for rates in of_seeds:
@@ -89,14 +79,13 @@ def stairs(rates: np.ndarray, per_epoch: int = 1) -> Line:
 
 def joined(lines: Sequence[Line]) -> Line:
     """Put several lines into one, with gaps between them and only the corners of each."""
-    gap = np.full(1, np.nan)
-    xs, ys = [], []
+    parts = []
     for x, y in lines:
         jumps = np.flatnonzero(np.diff(y, prepend=np.nan, append=np.nan) != 0)
         corners = np.unique(np.clip(np.concatenate([jumps, jumps - 1]), 0, len(y) - 1))
-        xs += [x[corners], gap]
-        ys += [y[corners], gap]
-    return np.concatenate(xs[:-1]), np.concatenate(ys[:-1])
+        parts += [np.array([x, y])[:, corners], np.full((2, 1), np.nan)]
+    x, y = np.concatenate(parts[:-1], axis=1)
+    return x, y
 
 
 def set_line(line: Line2D, style: Style, width: float) -> None:
@@ -119,13 +108,8 @@ def remove_hidden(artists: Iterable[Artist]) -> None:
 class CurveArtists:
     """The artists of one curve: planned and applied rates, losses or a metric, and the band.
 
-    Args:
-        rate_ax, loss_ax: where to draw.
-        live: whether the picture moves. Then ends are marked, as a curve may have one point only,
-            and rates that differ from seed to seed are alike; else those of the first stand out.
-
-    Attributes:
-        artists: from back to front.
+    Where the picture is ``live``, ends are marked, as a curve may have one point only, and rates
+    that differ from seed to seed are alike; else those of the first stand out.
     """
 
     def __init__(self, rate_ax: Axes, loss_ax: Axes, *, live: bool = True) -> None:
@@ -239,10 +223,7 @@ class GroupNames:
 
 
 def _ends_with_room(ax: Axes, lines: Sequence[Line]) -> list[tuple[float, float, int] | None]:
-    """Return the right end of each line, and 1 for a name above it or -1 for one below.
-
-    None where a line or another name is in the way.
-    """
+    """Return each line's right end, and 1 for a name above it or -1 for below; None: no room."""
     ax.get_ylim()  # brings limits up to date
     shares = [_shares(ax, *line) for line in lines]
     width, height = _NAME * ax.figure.dpi / 72 / ax.bbox.size
@@ -274,10 +255,7 @@ def _shares(ax: Axes, x: np.ndarray, y: np.ndarray) -> Line:
 
 
 class Legends:
-    """A legend of one to ``most`` entries, each number of them made once.
-
-    From ``small_from`` entries on the text is smaller; ``place`` is as ``figure.legend`` takes it.
-    """
+    """A legend of one to ``most`` entries, each number of them made once, many of them small."""
 
     def __init__(
         self, figure: Figure | SubFigure, most: int, *, small_from: int = 99, **place: Any

@@ -23,10 +23,7 @@ Drawn = TypeVar("Drawn")
 
 
 class KitFigure(Figure):
-    """A figure that a notebook shows by itself, without pyplot's global state.
-
-    It looks the same whatever the reader's rcParams were when it was made, is shown or is saved.
-    """
+    """A figure that a notebook shows by itself, in the kit's look, without pyplot's state."""
 
     def draw(self, renderer: RendererBase) -> None:
         """Draw in the kit's look."""
@@ -62,10 +59,7 @@ def new_axes(columns: int = 1, size: tuple[float, float] | None = None) -> list[
 
 
 def drawn_by_kit(plot: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
-    """Let a plot function draw in the kit's look, except on axes of a reader's own figure.
-
-    Those keep all that the reader chose; the curves on them have the kit's colours.
-    """
+    """Let a plot function draw in the kit's look, except on axes of a reader's own figure."""
     names = signature(plot)
 
     @wraps(plot)
@@ -82,17 +76,11 @@ def drawn_by_kit(plot: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]
 
 def pixels_of(canvas: FigureCanvasAgg) -> Image.Image:
     """Return what was drawn, without transparency."""
-    pixels = canvas.buffer_rgba()
-    height, width, _ = pixels.shape
-    frame = Image.frombuffer("RGBA", (width, height), pixels, "raw", "RGBA", 0, 1)
-    return frame.convert("RGB")
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def palette_png(canvas: FigureCanvasAgg) -> bytes:
-    """Encode what was drawn with few colours, which takes a third of the bytes of all colours.
-
-    Lines and text on white need no more than 128, their smoothed edges included.
-    """
+    """Encode what was drawn with 128 colours, which takes a third of the bytes of all colours."""
     buffer, frame = io.BytesIO(), pixels_of(canvas)
     palette = frame.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     palette.save(buffer, "png", compress_level=9)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch.optim import lr_scheduler, swa_utils
 
 from ..schedules.catalogue import SCHEDULES, get_schedule
@@ -16,7 +15,7 @@ from ..schedules.spec import FAMILIES, Schedule
 from ..schedules.trace import trace_lr, trace_momentum
 from ..words import say
 from .curves import stairs
-from .figure import KitFigure, palette_png
+from .figure import KitFigure
 from .style import kit_look, style_of
 
 _BASE_LR = 0.1  # what the rows' defaults are made for, and 20 epochs
@@ -40,11 +39,7 @@ def families(rows: Iterable[str | Schedule] | None = None) -> dict[str, list[Sch
 
 
 def _draw_schedule(row: Schedule, ax: Axes) -> None:
-    """Draw one row at its defaults: its rate, and thin whatever else belongs to it.
-
-    The picture is as high as the highest rate; a dotted line lies at ``base_lr``. Momentum, where
-    the row moves it, and the loss that a metric-driven row is fed with run on scales of their own.
-    """
+    """Draw one row at its defaults: its rate, and thin its momentum or the loss it is fed with."""
     steps = _STEPS[row.step_every]
     setting = {"base_lr": _BASE_LR, "steps": steps, **row.complete({}, horizon=steps)}
     metrics = MADE_UP_LOSS if row.metric_driven else None
@@ -148,8 +143,6 @@ def _kept_thumbnail(name: str) -> bytes:
 
 @kit_look()
 def _thumbnail(row: Schedule) -> bytes:
-    figure = KitFigure(figsize=(1.6, 0.75), dpi=200)
+    figure = KitFigure(figsize=(1.6, 0.75), dpi=100)
     _draw_schedule(row, figure.add_axes((0.02, 0.16, 0.96, 0.82)))
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return palette_png(canvas)
+    return figure._repr_png_()[0]

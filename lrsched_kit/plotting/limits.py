@@ -134,9 +134,7 @@ def plain_numbers() -> FuncFormatter:
 
 
 _TICK_DIGITS: Sequence[Sequence[float]] = (
-    [n / 20 for n in range(20, 200)],
-    [n / 10 for n in range(10, 100)],
-    [n / 5 for n in range(5, 50)],
+    *([n / parts for n in range(parts, 10 * parts)] for parts in (20, 10, 5)),
     (1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 9),
     (1, 1.5, 2, 3, 4, 5, 6, 8),
     (1, 1.5, 2, 3, 5, 7),
