@@ -7,18 +7,19 @@ import importlib.metadata
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from .experiments.comparison import Comparison, compare
 from .plotting.figure import new_axes
 from .plotting.histories import plot_histories
 from .plotting.style import dress
 from .schedules.catalogue import BASICS, SCHEDULES
-from .tasks.data import load_digits, toy_regression
+from .tasks.data import Dataset, load_digits, toy_regression
 from .tasks.models import MLP, SimpleNet
 from .training.history import History
 from .words import say

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..words.errors import check_number
-from .rows import Row, step_rows
+from .slices import Row, step_rows
 
 
 @dataclass(frozen=True)

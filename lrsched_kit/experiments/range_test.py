@@ -21,7 +21,7 @@ from ..training.loop import batches, check_parts
 from ..training.threads import one_thread
 from ..training.trial import Trial, try_out
 from ..words.errors import check_number
-from .rows import Row, step_rows
+from .slices import Row, step_rows
 
 FEWEST_STEPS = 10
 
@@ -166,8 +166,7 @@ def lr_range_test(
     https://arxiv.org/abs/1506.01186, section 3.3; the rate growing by a factor, the smoothing
     and the early end: https://docs.fast.ai/callback.schedule.html.
 
-    >>> from lrsched_kit import load_digits
-    >>> from lrsched_kit import MLP, seeded
+    >>> from lrsched_kit import MLP, load_digits, seeded
     >>> model = seeded(MLP, 0)
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     >>> test = lr_range_test(model, load_digits(), optimizer, steps=300)

@@ -1,4 +1,4 @@
-"""Long work in slices: shown as it goes, interrupted at will, here or on other processes."""
+"""Many runs: planned alike, trained slice by slice, here or elsewhere, and told as rows."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from concurrent.futures import Executor, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
 from ..schedules.catalogue import get_schedule
 from ..schedules.spec import Schedule
 from ..tasks.data import Dataset
-from ..tasks.optimizers import Maker
+from ..tasks.optimizers import Maker, Unless
 from ..training.fleet import Fleet
 from ..training.history import History
 from ..training.runs import Run
@@ -29,6 +31,7 @@ _RUNS_HERE, _RUNS_THERE = 128, 32
 _SHOW_AFTER = 1.0  # seconds; a bar for less is only noise
 
 Key = TypeVar("Key")
+Row = dict[str, float | str]  # of plain numbers and strings, for pandas
 Part = Sequence[Run]  # runs that are of use together only, such as the seeds of one setting
 Advance = Callable[[int], object]  # told how many epochs of runs were made
 Found = Iterator[tuple[int, list[History]]]  # which slice, and what came of it
@@ -50,10 +53,7 @@ class Plan:
     def run(
         self, schedule: str | Schedule, params: Mapping[str, Any], base_lr: float, seed: int
     ) -> Run:
-        """Make a run that steps as practice has it; a plateau is told the metric if its mode fits.
-
-        A param that stands for the length of the run, such as ``T_max``, may be left out.
-        """
+        """Make a run that steps as practice has it; a plateau whose mode fits is told the metric."""
         row = get_schedule(schedule)
         params = row.complete(params, horizon=self.epochs)
         fits = {"min": "lower", "max": "higher"}.get(params.get("mode", ""))
@@ -180,3 +180,48 @@ def _bar(total: int, shown: bool) -> Iterator[Advance]:
     texts: Any = {"desc": say("bar"), "unit": say("epoch")}
     with tqdm(total=total, disable=False, delay=_SHOW_AFTER, leave=False, **texts) as bar:
         yield bar.update
+
+
+def text_table(lines: Sequence[Sequence[str]], align: str = "<") -> list[str]:
+    """Return lines of cells as text in columns, aligned to the left, or with ">" to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = [[f"{c:{align}{w}}" for c, w in zip(line, widths, strict=True)] for line in lines]
+    return ["  ".join(row).rstrip() for row in rows]
+
+
+def run_rows(
+    histories: Mapping[Key, Sequence[History]],
+    runs: Mapping[Key, Sequence[Run]],
+    facts_of: Callable[[Key], Mapping[str, Any]],
+) -> list[Row]:
+    """Return a row per run: what is known of its key, of the run itself, and how it ended."""
+    rows = []
+    for key, seeds in histories.items():
+        known = runs.get(key) or [None] * len(seeds)
+        for run, history in zip(known, seeds, strict=True):
+            finals = {f"val_{name}": history.of(name)[-1] for name in ("loss", *history.metrics)}
+            lost = history.diverged_at is not None
+            row = {**facts_of(key), **_described(run), **finals, "diverged": lost}
+            rows.append({name: _plain(value) for name, value in row.items()})
+    return rows
+
+
+def step_rows(**columns: np.ndarray) -> list[Row]:
+    """Return a row per step, counted from 0, of columns of one length."""
+    steps = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [{"step": i, **dict(zip(columns, row, strict=True))} for i, row in enumerate(steps)]
+
+
+def _described(run: Run | None) -> dict[str, Any]:
+    if run is None:
+        return {}
+    unknown = isinstance(run.base_lr, Unless) and callable(run.optimizer)
+    rate = {} if unknown else {"base_lr": run.base_lr}
+    return {"schedule": get_schedule(run.schedule).name, "seed": run.seed, **rate, **run.params}
+
+
+def _plain(value: Any) -> float | str:
+    """Return Python's own number, or text."""
+    if isinstance(value, Integral):
+        return value if isinstance(value, bool) else int(value)
+    return float(value) if isinstance(value, Real) else str(value)

@@ -54,12 +54,10 @@ OWN_STYLE = Style("#5c3317", SOLID)  # for rows of your own that bring no style
 
 
 def style_of(row: str | Schedule) -> Style:
-    """Return a row's own style, else the kit's for its name, else the one kept for own rows.
-
-    A copy of one of the kit's rows under another name leaves the kit's style to the original.
-    """
+    """Return a row's own style, else the kit's for its name, else the one kept for own rows."""
     if isinstance(row, str):
         return STYLES.get(row, OWN_STYLE)
+    # A copy of one of the kit's rows under another name leaves the kit's style to the original.
     if row.style is None or (row.name not in STYLES and row.style in STYLES.values()):
         return style_of(row.name)
     return Style(*row.style)
@@ -124,11 +122,9 @@ def set_linear_scale(ax: Axes, bottom: float | None = None, top: float | None = 
 
 
 def set_loss_scale(ax: Axes, bottom: float, top: float, *, most: int = 8) -> None:
-    """Make the loss axis logarithmic between two limits, with few and plain ticks.
-
-    Training loss under label noise is several times the validation loss; on a logarithmic axis
-    the same ratio takes the same height in both.
-    """
+    """Make the loss axis logarithmic between two limits, with few and plain ticks."""
+    # Training loss under label noise is several times the validation loss; on a logarithmic axis
+    # the same ratio takes the same height in both.
     ax.set_yscale("log")
     ax.set_ylim(bottom, top)
     set_ticks(ax.yaxis, FixedLocator(loss_ticks(bottom, top, most).tolist()))
