@@ -53,7 +53,7 @@ class Plan:
     def run(
         self, schedule: str | Schedule, params: Mapping[str, Any], base_lr: float, seed: int
     ) -> Run:
-        """Make a run that steps as practice has it; a plateau whose mode fits is told the metric."""
+        """Make a run that steps as practice has it; a plateau of fitting mode is told the metric."""
         row = get_schedule(schedule)
         params = row.complete(params, horizon=self.epochs)
         fits = {"min": "lower", "max": "higher"}.get(params.get("mode", ""))
@@ -197,7 +197,7 @@ def run_rows(
     """Return a row per run: what is known of its key, of the run itself, and how it ended."""
     rows = []
     for key, seeds in histories.items():
-        known = runs.get(key) or [None] * len(seeds)
+        known: Sequence[Run | None] = runs.get(key) or [None] * len(seeds)
         for run, history in zip(known, seeds, strict=True):
             finals = {f"val_{name}": history.of(name)[-1] for name in ("loss", *history.metrics)}
             lost = history.diverged_at is not None
