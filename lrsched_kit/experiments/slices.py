@@ -53,7 +53,7 @@ class Plan:
     def run(
         self, schedule: str | Schedule, params: Mapping[str, Any], base_lr: float, seed: int
     ) -> Run:
-        """Make a run that steps as practice has it; a plateau of fitting mode is told the metric."""
+        """Make a run, stepped as practice has it; a plateau is told the metric if its mode fits."""
         row = get_schedule(schedule)
         params = row.complete(params, horizon=self.epochs)
         fits = {"min": "lower", "max": "higher"}.get(params.get("mode", ""))
