@@ -141,7 +141,13 @@ class CurveArtists:
         first = [line for group, line in curve.applied if group == 0][: None if self._live else 1]
         others = [line for _, line in curve.applied[len(first) :]]
         width = _THIN if curve.thin else self._width
-        self._dress(curve.style, width, _THIN if len(first) > 1 else width)
+        for artist in (self._planned, self._train, self._band, self._end):
+            artist.set(color=curve.style.color)
+        self._planned.set_linewidth(width)
+        self._end.set_markeredgecolor(curve.style.color)
+        set_line(self._applied, curve.style, _THIN if len(first) > 1 else width)
+        set_line(self._others, curve.style, 1.0)
+        set_line(self._val, curve.style, width)
         planned = curve.planned_in(epochs)
         artists = self._planned, self._applied, self._others
         for artist, lines in zip(artists, (planned, first, others), strict=True):
@@ -156,15 +162,6 @@ class CurveArtists:
     def keep_end_below(self, top: float) -> None:
         """Let the mark of a run that left the picture be seen at its upper edge."""
         self._end.set_ydata(np.minimum(self._end.get_ydata(), top))
-
-    def _dress(self, style: Style, width: float, applied_width: float) -> None:
-        for artist in (self._planned, self._train, self._band, self._end):
-            artist.set(color=style.color)
-        self._planned.set_linewidth(width)
-        self._end.set_markeredgecolor(style.color)
-        set_line(self._applied, style, applied_width)
-        set_line(self._others, style, 1.0)
-        set_line(self._val, style, width)
 
     def _show_values(self, runs: Sequence[History], metric: str) -> None:
         epochs = np.arange(1, runs[0].epochs + 1)
@@ -255,7 +252,7 @@ def _shares(ax: Axes, x: np.ndarray, y: np.ndarray) -> Line:
 
 
 class Legends:
-    """A legend of one to ``most`` entries, each number of them made once, many of them small."""
+    """A legend of one to ``most`` entries, each number made once; small from ``small_from`` on."""
 
     def __init__(
         self, figure: Figure | SubFigure, most: int, *, small_from: int = 99, **place: Any
