@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -33,13 +34,7 @@ BATCH_SIZE = 32
 
 
 def report(label: str, history: History) -> list[str]:
-    """Return one line per epoch: training loss, and the rate that was applied.
-
-    >>> import numpy as np
-    >>> row = np.array([0.5])
-    >>> report("StepLR", History(np.array([0.01]), row, row, row))
-    ['[StepLR] Epoch 1, Loss: 0.5000, LR: 0.010000']
-    """
+    """Return one line per epoch: training loss, and the rate that was applied."""
     lines = [
         say("epoch_line", label=label, epoch=i + 1, loss=loss, lr=history.epoch_lr[i])
         for i, loss in enumerate(history.train_loss)
@@ -116,13 +111,10 @@ def run_doctor(_: argparse.Namespace) -> int:
 def _try_lab() -> None:
     from .labs.schedule_lab import ScheduleLab
 
-    lab = ScheduleLab("StepLR", epochs=1, seeds=1)
-    try:
+    with closing(ScheduleLab("StepLR", epochs=1, seeds=1)) as lab:
         lab.wait(timeout=60)
         if not lab.histories:
             raise RuntimeError("no picture after a minute")
-    finally:
-        lab.close()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

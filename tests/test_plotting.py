@@ -15,11 +15,19 @@ from lrsched_kit import (
     plot_rates,
     words,
 )
+from lrsched_kit.plotting.curves import stairs
 from lrsched_kit.plotting.figure import new_axes
 from lrsched_kit.plotting.heatmap import HeatMap
-from lrsched_kit.plotting.limits import nice_ceiling
+from lrsched_kit.plotting.limits import (
+    Decades,
+    RoundTicks,
+    loss_ticks,
+    nice_ceiling,
+    nice_floor,
+    rate_limits,
+    short_number,
+)
 from lrsched_kit.plotting.style import OTHER_STYLES, OWN_STYLE, STYLES, style_of, styles_of
-from lrsched_kit.plotting.ticks import loss_ticks
 from lrsched_kit.words import LANGUAGES, use_language
 
 
@@ -108,6 +116,38 @@ def test_nice_ceilings_are_close_above(value):
     assert value <= nice_ceiling(value) <= 1.5 * value
 
 
+def test_limits_are_round_numbers():
+    assert [nice_ceiling(x) for x in (0.103, 1.01, 2.4)] == [0.12, 1.2, 2.5]
+    assert [nice_floor(x) for x in (0.37, 1.0)] == [0.3, 1.0]
+    assert rate_limits([np.array([0.1, 0.01])], log=False) == (0, 0.12)
+    assert rate_limits([np.array([0.1])], log=True) == pytest.approx((0.008, 0.125))
+
+
+@pytest.mark.parametrize(
+    ("ticks", "expected"),
+    [
+        (RoundTicks(6).tick_values(0, 0.12), [0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12]),
+        (RoundTicks(8, integer=True).tick_values(0, 3), [0, 1, 2, 3]),
+        (Decades(6).tick_values(0.002, 3), [0.01, 0.1, 1]),
+        (Decades(4).tick_values(1, 5), [1, 2, 5]),
+        (loss_ticks(0.3, 2.5), [0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2]),
+        (loss_ticks(0.201, 0.241), [0.205, 0.21, 0.215, 0.22, 0.225, 0.23, 0.235, 0.24]),
+    ],
+)
+def test_ticks_are_round_numbers(ticks, expected):
+    assert ticks == pytest.approx(expected)
+
+
+def test_small_ticks_are_written_as_powers_of_ten():
+    written = [short_number(value) for value in (0.25, 0.001, 0.0001)]
+    assert written == ["0.25", "0.001", "1e-4"]
+
+
+def test_a_rate_holds_until_the_next_step():
+    x, y = stairs(np.array([1.0, 0.5]))
+    assert (x.tolist(), y.tolist()) == ([0, 1, 1, 2], [1, 1, 0.5, 0.5])
+
+
 @pytest.mark.parametrize("decade", [0.1, 1.0])
 def test_losses_near_each_other_still_have_ticks_to_be_read_by(decade):
     for low in decade * np.geomspace(1, 10, 97):
@@ -147,7 +187,7 @@ def test_a_rows_own_style_comes_before_the_kits():
 
 def test_labels_of_own_rows_have_their_styles():
     row = replace(SCHEDULES["StepLR"], name="My schedule", style=("#aa00aa", "--"))
-    styles = styles_of(["My schedule, gamma=0.5", "StepLR"], [row])
+    styles = styles_of(["My schedule, gamma=0.5", "StepLR"], {row.name: row.style})
     assert list(styles.values()) == [row.style, STYLES["StepLR"]]
 
 
@@ -227,7 +267,7 @@ def cell_colors(heat_map):
 def heat_map(values, **options):
     made = HeatMap(new_axes()[0], GRID, **options)
     made.set_limits(*made.limits_of(values))
-    made.show(values)
+    made.show(values, np.full(np.shape(values), False), None, None)
     return made
 
 

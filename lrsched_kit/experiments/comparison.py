@@ -12,7 +12,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import nn
 
-from ..plotting.finals import plot_finals
+from ..plotting.finals import plot_finals, ranked
 from ..plotting.style import Style, style_of
 from ..schedules.catalogue import BASICS
 from ..schedules.spec import Schedule
@@ -23,10 +23,9 @@ from ..training.history import History
 from ..training.runs import Run
 from ..training.stats import Paired, mean_and_error, paired, with_error
 from ..words import say
-from ..words.errors import check_number, nearest
-from .labels import BASELINE, read_rates, read_settings
-from .rows import Row, run_rows, text_table
-from .slices import Plan, one_optimizer, seed_range, train_parts
+from ..words.errors import check_number
+from .settings import BASELINE, no_such, one_optimizer, read_rates, read_settings, seed_range
+from .slices import Plan, Row, run_rows, text_table, train_parts
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,7 @@ class Comparison:
 
     def finals_of(self, metric: str) -> dict[str, np.ndarray]:
         """Label -> a metric after the last epoch, shape ``(seeds,)``; NaN where a run diverged."""
-        return {
-            label: np.array([run.of(metric)[-1] for run in runs])
-            for label, runs in self.histories.items()
-        }
+        return {k: np.array([run.of(metric)[-1] for run in v]) for k, v in self.histories.items()}
 
     @property
     def finals(self) -> dict[str, np.ndarray]:
@@ -84,14 +80,10 @@ class Comparison:
         Raises:
             ValueError: for an unknown label, with the nearest one and the list.
         """
-        finals = self.finals
-        pair = (label, self.baseline if other is None else other)
+        finals, pair = self.finals, (label, self.baseline if other is None else other)
         for name in pair:
             if name not in finals:
-                raise ValueError(
-                    f"label must name what was compared{nearest(str(name), finals)}, got {name!r}; "
-                    f"there are {', '.join(finals)}."
-                )
+                raise no_such("label must name what was compared", name, finals)
         return paired(*(finals[name] for name in pair), higher=self.higher)
 
     @property
@@ -133,18 +125,15 @@ class Comparison:
         heads = [say("head_metric", metric=name) for name in finals]
         facts = {"metric": self.metric, "baseline": self.baseline}
         lines = [["", *heads, say(f"head_{named}{self._better}", **facts)]]
-        for label in self._ranked():
+        for label in ranked(self.mean, higher=self.higher):
             cells = [with_error(*map(float, mean_and_error(f[label]))) for f in finals.values()]
             result = self.against(label)
             gap = with_error(result.gap, result.error)
             against = say("wins_by", wins=result.wins, seeds=result.seeds, gap=gap)
             lines.append([label, *cells, "" if label == self.baseline else against])
-        texts = text_table(lines)
-        if self.alone:
-            texts.append(say("run_by_run", reason=self.alone))
-        if self.missing:
-            texts.append(say("seeds_missing", reason=self.missing))
-        return "\n".join(texts)
+        notes = {"run_by_run": self.alone, "seeds_missing": self.missing}
+        said = [say(key, reason=reason) for key, reason in notes.items() if reason]
+        return "\n".join([*text_table(lines), *said])
 
     def records(self) -> list[Row]:
         """Return one row per run, for ``pandas.DataFrame(result.records())``.
@@ -162,11 +151,6 @@ class Comparison:
     @property
     def _better(self) -> str:
         return "higher" if self.higher else "lower"
-
-    def _ranked(self) -> list[str]:
-        sign = -1 if self.higher else 1
-        mean = self.mean
-        return sorted(mean, key=lambda label: np.nan_to_num(sign * mean[label], nan=np.inf))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the finals seed by seed, with means and standard errors: see `plot_finals`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from numbers import Real
 
 import numpy as np
@@ -62,12 +63,11 @@ def _numbers(got: object) -> np.ndarray | None:
 
 
 def _shown(got: object) -> str:
-    try:
+    with suppress(Exception):
         text = repr(got)
-    except Exception:
-        text = ""
-    fits = 0 < len(text) <= 60 and "\n" not in text
-    return text if fits else say("exercise_thing", type=repr(type(got)))
+        if 0 < len(text) <= 60 and "\n" not in text:
+            return text
+    return say("exercise_thing", type=repr(type(got)))
 
 
 def _short(value: np.ndarray) -> str:

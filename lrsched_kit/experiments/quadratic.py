@@ -10,7 +10,8 @@ Source: Zhang and others, arXiv 1907.04164 (what this model predicts about real 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..words.errors import check_number
-from .rows import Row
+from .slices import Row, step_rows
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,11 @@ class Expected:
         >>> NoisyQuadratic(start=2.0).expect([0.5]).records()[1]
         {'schedule': 0, 'step': 1, 'loss': 0.625, 'bias': 0.5, 'noise': 0.125}
         """
-        steps = self.loss.shape[-1]
-        names = ("schedule", "step", "loss", "bias", "noise")
-        rows = zip(self.loss.flat, self.bias.flat, self.noise.flat, strict=True)
+        parts = (part.reshape(-1, self.loss.shape[-1]) for part in (self.bias, self.noise))
         return [
-            dict(zip(names, (i // steps, i % steps, *map(float, row)), strict=True))
-            for i, row in enumerate(rows)
+            {"schedule": number, **row}
+            for number, (bias, noise) in enumerate(zip(*parts, strict=True))
+            for row in step_rows(loss=bias + noise, bias=bias, noise=noise)
         ]
 
 
@@ -125,7 +125,9 @@ class NoisyQuadratic:
                 kept = 1 - rate * h
                 mean[t + 1] = kept * mean[t]
                 variance[t + 1] = kept**2 * variance[t] + rate**2 * v
-            mean, variance = (np.moveaxis(_lost_is_inf(x), 0, -2) for x in (mean, variance))
+            # Infinity times zero is not a number; here it is a run that had been lost before.
+            lost_is_inf = (np.where(np.isnan(x), np.inf, x) for x in (mean, variance))
+            mean, variance = (np.moveaxis(x, 0, -2) for x in lost_is_inf)
             bias, noise = (h * mean**2).sum(axis=-1) / 2, (h * variance).sum(axis=-1) / 2
         return Expected(mean, variance, bias, noise)
 
@@ -205,11 +207,7 @@ def noise_floor(
     return np.where(room > 0, floor, np.inf)
 
 
-_ALLOWED: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
-    "finite": np.isfinite,
-    "positive and finite": lambda x: np.isfinite(x) & (x > 0),
-    "finite and not negative": lambda x: np.isfinite(x) & (x >= 0),
-}
+_LEAST = {"finite": -np.inf, "finite and not negative": 0.0, "positive and finite": math.ulp(0.0)}
 
 
 def _checked(name: str, values: ArrayLike, must_be: str = "finite and not negative") -> np.ndarray:
@@ -217,12 +215,7 @@ def _checked(name: str, values: ArrayLike, must_be: str = "finite and not negati
         numbers = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be numbers, got {values!r:.80}.") from None
-    wrong = numbers[~_ALLOWED[must_be](numbers)]
+    wrong = numbers[~(np.isfinite(numbers) & (numbers >= _LEAST[must_be]))]
     if wrong.size:
         raise ValueError(f"{name} must be {must_be}, got {wrong.flat[0]:g}.")
     return numbers
-
-
-def _lost_is_inf(values: np.ndarray) -> np.ndarray:
-    """Infinity times zero is not a number; here it is a run that had been lost before."""
-    return np.where(np.isnan(values), np.inf, values)

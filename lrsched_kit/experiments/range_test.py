@@ -21,7 +21,7 @@ from ..training.loop import batches, check_parts
 from ..training.threads import one_thread
 from ..training.trial import Trial, try_out
 from ..words.errors import check_number
-from .rows import Row
+from .slices import Row, step_rows
 
 FEWEST_STEPS = 10
 
@@ -114,11 +114,8 @@ class RangeTest:
         >>> RangeTest(rates, loss, loss).records()[1]
         {'step': 1, 'lr': 0.2, 'loss': 1.5, 'smoothed': 1.5}
         """
-        columns = {"lr": self.rates, "loss": self.loss, "smoothed": self.smoothed}
-        return [
-            {"step": i, **{name: float(values[i]) for name, values in columns.items()}}
-            for i in range(self.made)
-        ]
+        rows = step_rows(lr=self.rates, loss=self.loss, smoothed=self.smoothed)
+        return rows[: self.made]
 
     def _searched(self) -> tuple[np.ndarray, np.ndarray]:
         part = slice(len(self.rates) // 10, self.made if self.cut_at is None else self.cut_at)
@@ -169,8 +166,7 @@ def lr_range_test(
     https://arxiv.org/abs/1506.01186, section 3.3; the rate growing by a factor, the smoothing
     and the early end: https://docs.fast.ai/callback.schedule.html.
 
-    >>> from lrsched_kit import load_digits
-    >>> from lrsched_kit import MLP, seeded
+    >>> from lrsched_kit import MLP, load_digits, seeded
     >>> model = seeded(MLP, 0)
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     >>> test = lr_range_test(model, load_digits(), optimizer, steps=300)
@@ -226,10 +222,7 @@ def run_range_test(
     trial: Trial,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> RangeTest:
-    """Do what `lr_range_test` does to its copies: ``model`` is spent afterwards.
-
-    ``trial`` is of such a model; ``should_stop`` is asked before each update; True ends the test.
-    """
+    """Do what `lr_range_test` does to its copies: ``model`` is spent afterwards."""
     first, steps, smooth = float(optimizer.param_groups[0]["lr"]), ramp.steps, ramp.smooth
     for group in optimizer.param_groups:
         group["lr"] = ramp.low * (float(group["lr"]) / first)
@@ -262,13 +255,7 @@ def run_range_test(
 
 
 def longest_descent(values: np.ndarray) -> list[int]:
-    """Return the places of the longest strictly decreasing subsequence.
-
-    Of several equally long ones, the one that ends lowest.
-
-    >>> longest_descent(np.array([5.0, 6.0, 4.0, 4.5, 3.0]))
-    [1, 3, 4]
-    """
+    """Return the places of the longest strictly falling subsequence; of several, the lowest end."""
     ends: list[float] = []  # by length: the highest end of a descent so long, negated
     places: list[int] = []  # where that is
     before: list[int] = []  # the place before each one in its descent

@@ -1,4 +1,4 @@
-"""Long work in slices: shown as it goes, interrupted at will, here or on other processes."""
+"""Many runs: planned alike, trained slice by slice, here or elsewhere, and told as rows."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Executor, Future, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,42 +20,21 @@ from torch import nn
 from ..schedules.catalogue import get_schedule
 from ..schedules.spec import Schedule
 from ..tasks.data import Dataset
-from ..tasks.optimizers import Maker, check_maker
+from ..tasks.optimizers import Maker, Unless
 from ..training.fleet import Fleet
 from ..training.history import History
 from ..training.runs import Run
 from ..words import say
-from ..words.errors import check_number
 
 # Larger slices are hardly faster; several processes want more of them to share.
 _RUNS_HERE, _RUNS_THERE = 128, 32
 _SHOW_AFTER = 1.0  # seconds; a bar for less is only noise
 
 Key = TypeVar("Key")
+Row = dict[str, float | str]  # of plain numbers and strings, for pandas
 Part = Sequence[Run]  # runs that are of use together only, such as the seeds of one setting
 Advance = Callable[[int], object]  # told how many epochs of runs were made
 Found = Iterator[tuple[int, list[History]]]  # which slice, and what came of it
-
-
-def one_optimizer(optimizer: str | None, make_optimizer: Maker | None) -> str | Maker:
-    """Return which of the two is given, "momentum" if neither is.
-
-    >>> one_optimizer("adam", None), one_optimizer(None, None)
-    ('adam', 'momentum')
-    """
-    if optimizer is not None and make_optimizer is not None:
-        raise ValueError(
-            f"optimizer must be left out where make_optimizer is given, got {optimizer!r}."
-        )
-    check_maker(make_optimizer)
-    return make_optimizer or optimizer or "momentum"
-
-
-def seed_range(first_seed: int, seeds: int) -> range:
-    """Return so many seeds in a row, or say what is wrong with them."""
-    seeds = int(check_number("seeds", seeds, integer=True))
-    first = int(check_number("first_seed", first_seed, must_be="non-negative", integer=True))
-    return range(first, first + seeds)
 
 
 @dataclass(frozen=True)
@@ -73,10 +53,7 @@ class Plan:
     def run(
         self, schedule: str | Schedule, params: Mapping[str, Any], base_lr: float, seed: int
     ) -> Run:
-        """Make a run that steps as practice has it; a plateau is told the metric if its mode fits.
-
-        A param that stands for the length of the run, such as ``T_max``, may be left out.
-        """
+        """Make a run, stepped as practice has it; a plateau is told the metric if its mode fits."""
         row = get_schedule(schedule)
         params = row.complete(params, horizon=self.epochs)
         fits = {"min": "lower", "max": "higher"}.get(params.get("mode", ""))
@@ -88,10 +65,7 @@ class Plan:
         return Fleet(self.make_model, self.data, self.batch_size, dtype=self.dtype)
 
     def train(self, runs: Sequence[Run]) -> list[History] | Exception:
-        """Train some runs, on whichever process; an error is returned, not raised.
-
-        So what an executor raises by itself is never the training's fault.
-        """
+        """Train some runs, on whichever process; what is raised is then the executor's fault."""
         try:
             return self.fleet().train(runs, epochs=self.epochs)
         except Exception as error:
@@ -114,14 +88,8 @@ def train_parts(
 ) -> tuple[dict[Key, list[History]], str]:
     """Train parts slice by slice, or, on an executor, slices side by side.
 
-    Returns:
-        Key -> histories of each part that was finished; and why the others are missing, an
-        empty string if none is. A warning says so too.
-
-    Raises:
-        ValueError: as `train_many`; before anything is trained.
-        KeyboardInterrupt, RuntimeError: if it is interrupted, or the executor fails, before
-            anything was finished.
+    Returns key -> histories of each part that was finished; and why the others are missing, an
+    empty string if none is. A warning says so too.
     """
     fleet = plan.fleet()
     runs = [run for part in parts.values() for run in part]
@@ -129,9 +97,9 @@ def train_parts(
     keys = list(parts)
     at_once = _RUNS_HERE if executor is None else _RUNS_THERE
     if fleet.why_alone(runs[0]):
-        at_once = len(parts[keys[0]])  # where runs train alone, larger slices gain nothing
-    ends = np.linspace(0, len(keys), math.ceil(len(runs) / at_once) + 1).astype(int)
-    slices = [keys[start:end] for start, end in pairwise(ends) if start < end]
+        at_once = 1  # where runs train alone, larger slices gain nothing
+    count = min(len(keys), math.ceil(len(runs) / at_once))
+    slices = [keys[i * len(keys) // count : (i + 1) * len(keys) // count] for i in range(count)]
     work = [[run for key in some for run in parts[key]] for some in slices]
     finished: dict[Key, list[History]] = {}
     reason = ""
@@ -163,11 +131,11 @@ class _ExecutorFailed(Exception):
 
 
 def _here(plan: Plan, fleet: Fleet, work: Sequence[Part], advance: Advance) -> Found:
-    def on_epoch(_: int, histories: list[History]) -> None:
-        advance(len(histories))
-
     for index, runs in enumerate(work):
-        yield index, fleet.train(runs, epochs=plan.epochs, on_epoch=on_epoch)
+        yield (
+            index,
+            fleet.train(runs, epochs=plan.epochs, on_epoch=lambda _, made: advance(len(made))),
+        )
 
 
 def _there(plan: Plan, executor: Executor, work: Sequence[Part], advance: Advance) -> Found:
@@ -182,7 +150,7 @@ def _there(plan: Plan, executor: Executor, work: Sequence[Part], advance: Advanc
         for future in as_completed(places):
             try:
                 found = future.result()
-            except (Exception, CancelledError) as error:
+            except Exception as error:
                 failure = _in_words(error)
                 continue
             if isinstance(found, Exception):
@@ -212,3 +180,48 @@ def _bar(total: int, shown: bool) -> Iterator[Advance]:
     texts: Any = {"desc": say("bar"), "unit": say("epoch")}
     with tqdm(total=total, disable=False, delay=_SHOW_AFTER, leave=False, **texts) as bar:
         yield bar.update
+
+
+def text_table(lines: Sequence[Sequence[str]], align: str = "<") -> list[str]:
+    """Return lines of cells as text in columns, aligned to the left, or with ">" to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = [[f"{c:{align}{w}}" for c, w in zip(line, widths, strict=True)] for line in lines]
+    return ["  ".join(row).rstrip() for row in rows]
+
+
+def run_rows(
+    histories: Mapping[Key, Sequence[History]],
+    runs: Mapping[Key, Sequence[Run]],
+    facts_of: Callable[[Key], Mapping[str, Any]],
+) -> list[Row]:
+    """Return a row per run: what is known of its key, of the run itself, and how it ended."""
+    rows = []
+    for key, seeds in histories.items():
+        known: Sequence[Run | None] = runs.get(key) or [None] * len(seeds)
+        for run, history in zip(known, seeds, strict=True):
+            finals = {f"val_{name}": history.of(name)[-1] for name in ("loss", *history.metrics)}
+            lost = history.diverged_at is not None
+            row = {**facts_of(key), **_described(run), **finals, "diverged": lost}
+            rows.append({name: _plain(value) for name, value in row.items()})
+    return rows
+
+
+def step_rows(**columns: np.ndarray) -> list[Row]:
+    """Return a row per step, counted from 0, of columns of one length."""
+    steps = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [{"step": i, **dict(zip(columns, row, strict=True))} for i, row in enumerate(steps)]
+
+
+def _described(run: Run | None) -> dict[str, Any]:
+    if run is None:
+        return {}
+    unknown = isinstance(run.base_lr, Unless) and callable(run.optimizer)
+    rate = {} if unknown else {"base_lr": run.base_lr}
+    return {"schedule": get_schedule(run.schedule).name, "seed": run.seed, **rate, **run.params}
+
+
+def _plain(value: Any) -> float | str:
+    """Return Python's own number, or text."""
+    if isinstance(value, Integral):
+        return value if isinstance(value, bool) else int(value)
+    return float(value) if isinstance(value, Real) else str(value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,8 @@ from ..training.runs import Run
 from ..training.stats import mean_and_error
 from ..words import say
 from ..words.errors import check_number
-from .grid import check_grid
-from .labels import one_rate
-from .rows import Row, run_rows, text_table
-from .slices import Plan, one_optimizer, seed_range, train_parts
+from .settings import check_grid, one_optimizer, one_rate, seed_range
+from .slices import Plan, Row, run_rows, text_table, train_parts
 
 Cell = tuple[int, int]  # places in the two lists of values
 
@@ -103,8 +100,7 @@ class Sweep:
         if not np.isfinite(mean).any():
             return None
         best = np.nanargmax(mean) if self.higher else np.nanargmin(mean)
-        row, column = np.unravel_index(best, mean.shape)
-        return int(row), int(column)
+        return divmod(int(best), mean.shape[1])
 
     @property
     def best(self) -> dict[str, float]:
@@ -113,28 +109,20 @@ class Sweep:
 
     def setting(self, cell: Cell) -> dict[str, float]:
         """Return the two parameters of a cell."""
-        return {
-            name: values[place]
-            for (name, values), place in zip(self.grid.items(), cell, strict=True)
-        }
+        return {name: self.grid[name][place] for name, place in zip(self.grid, cell, strict=True)}
 
     def table(self) -> str:
         """Return the means as aligned text, the first parameter downwards."""
         (first, rows), (second, columns) = self.grid.items()
         lines = [["", *(f"{value:.4g}" for value in columns)]]
-        for row, value in enumerate(rows):
-            cells = [self._text((row, column)) for column in range(len(columns))]
+        for value, means, finished in zip(rows, self.mean, self.finished, strict=True):
+            lost = [say("sweep_diverged" if ended else "sweep_missing") for ended in finished]
+            cells = [f"{m:.3f}" if np.isfinite(m) else w for m, w in zip(means, lost, strict=True)]
             lines.append([f"{value:.4g}", *cells])
         texts = [say("sweep_axes", first=first, second=second), *text_table(lines, ">")]
         if self.missing:
             texts.append(say("cells_missing", reason=self.missing))
         return "\n".join(texts)
-
-    def _text(self, cell: Cell) -> str:
-        if cell not in self.histories:
-            return say("sweep_missing")
-        mean = self.mean[cell]
-        return f"{mean:.3f}" if np.isfinite(mean) else say("sweep_diverged")
 
     def records(self) -> list[Row]:
         """Return one row per run, for ``pandas.DataFrame(result.records())``.
@@ -258,8 +246,7 @@ def sweep(
     empty = Sweep(name, checked, len(chosen), metric=metric, higher=higher)
     plan = Plan(make_model, data, epochs, batch_size, dtype, how, metric, better)
     runs: dict[Cell, list[Run]] = {}
-    rows, columns = map(range, empty.shape)
-    for cell in product(rows, columns):
+    for cell in np.ndindex(empty.shape):
         setting = {**params, "base_lr": rate, **empty.setting(cell)}
         lr = setting.pop("base_lr")
         runs[cell] = [plan.run(schedule, setting, lr, seed) for seed in chosen]

@@ -11,8 +11,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..plotting.artists import CurveArtists, GroupNames, Legends
-from ..plotting.curves import Curve
+from ..plotting.curves import Curve, CurveArtists, GroupNames, Legends
 from ..plotting.limits import Limits, rate_limits, value_limits
 from ..plotting.style import (
     MOST_BETWEEN,

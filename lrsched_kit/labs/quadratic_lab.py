@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..experiments.quadratic import Expected, NoisyQuadratic
-from ..plotting.artists import FINE, Legends, set_line
+from ..plotting.curves import FINE, Legends, set_line
 from ..plotting.limits import nice_ceiling
 from ..plotting.style import Style, dress, kit_look, set_loss_scale, style_of
 from ..schedules.params import Choice, Param

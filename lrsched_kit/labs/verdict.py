@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..experiments.sweeps import Cell, Sweep
-from ..plotting.ticks import short_number
+from ..plotting.limits import short_number
 from ..training.history import History
 from ..training.stats import mean_and_error, paired, t_quantile, with_error
 from ..words import say

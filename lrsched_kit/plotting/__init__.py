@@ -3,8 +3,7 @@
 from .finals import plot_finals, plot_ranking
 from .gallery import plot_gallery
 from .heatmap import plot_heat_map
-from .histories import plot_histories, plot_rates
-from .quadratic import plot_expected
+from .histories import plot_expected, plot_histories, plot_rates
 from .range_test import plot_range_test
 
 __all__ = [

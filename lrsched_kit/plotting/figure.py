@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from inspect import signature
 from typing import Any, ParamSpec, TypeVar
@@ -22,10 +23,7 @@ Drawn = TypeVar("Drawn")
 
 
 class KitFigure(Figure):
-    """A figure that a notebook shows by itself, without pyplot's global state.
-
-    It looks the same whatever the reader's rcParams were when it was made, is shown or is saved.
-    """
+    """A figure that a notebook shows by itself, in the kit's look, without pyplot's state."""
 
     def draw(self, renderer: RendererBase) -> None:
         """Draw in the kit's look."""
@@ -61,20 +59,16 @@ def new_axes(columns: int = 1, size: tuple[float, float] | None = None) -> list[
 
 
 def drawn_by_kit(plot: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
-    """Let a plot function draw in the kit's look, except on axes of a reader's own figure.
-
-    Those keep all that the reader chose; the curves on them have the kit's colours.
-    """
+    """Let a plot function draw in the kit's look, except on axes of a reader's own figure."""
     names = signature(plot)
 
     @wraps(plot)
     def draw(*args: Arguments.args, **options: Arguments.kwargs) -> Drawn:
         given = names.bind(*args, **options).arguments
-        axes = given.get("axes", given.get("ax"))
-        first = axes if axes is None or isinstance(axes, Axes) else axes[0]
-        if first is not None and not isinstance(first.get_figure(root=True), KitFigure):
-            return plot(*args, **options)
-        with kit_look():
+        axes: Any = given.get("axes", given.get("ax"))
+        ax = np.atleast_1d(axes)[0]
+        of_kit = ax is None or isinstance(ax.get_figure(root=True), KitFigure)
+        with kit_look() if of_kit else nullcontext():
             return plot(*args, **options)
 
     return draw
@@ -82,20 +76,12 @@ def drawn_by_kit(plot: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]
 
 def pixels_of(canvas: FigureCanvasAgg) -> Image.Image:
     """Return what was drawn, without transparency."""
-    pixels = canvas.buffer_rgba()
-    height, width, _ = pixels.shape
-    frame = Image.frombuffer("RGBA", (width, height), pixels, "raw", "RGBA", 0, 1)
-    return frame.convert("RGB")
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def palette_png(canvas: FigureCanvasAgg) -> bytes:
-    """Encode what was drawn with few colours, which takes a third of the bytes of all colours.
-
-    Lines and text on white need no more than 128, their smoothed edges included.
-    """
-    palette = pixels_of(canvas).quantize(
-        128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-    )
-    buffer = io.BytesIO()
+    """Encode what was drawn with 128 colours, which takes a third of the bytes of all colours."""
+    buffer, frame = io.BytesIO(), pixels_of(canvas)
+    palette = frame.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     palette.save(buffer, "png", compress_level=9)
     return buffer.getvalue()

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from ..training.stats import mean_and_error
 from ..words import say
 from .figure import drawn_by_kit, new_axes
+from .limits import RoundTicks
 from .style import STYLES, Style, dress, styles_of
-from .ticks import RoundTicks
 
 
 @drawn_by_kit
@@ -44,7 +44,7 @@ def plot_finals(
     places = range(len(losses))
     values = np.array([np.asarray(rows, dtype=float) for rows in losses.values()])
     ax.plot(places, values, color="#c4c4c4", lw=0.8, zorder=1)
-    looks = styles_of(losses, styles or {}).values()
+    looks = styles_of(losses, styles).values()
     for place, rows, style in zip(places, values, looks, strict=True):
         _draw_seeds(ax, place, rows, style.color)
     dress(ax, x="", y=_label(label, higher=higher), title=say("finals_title"))
@@ -86,18 +86,23 @@ def plot_ranking(
     ax = ax or new_axes(size=(7.6, 0.9 + 0.23 * len(losses)))[0]
     values = {name: np.asarray(rows, dtype=float) for name, rows in losses.items()}
     means = {name: float(mean_and_error(rows)[0]) for name, rows in values.items()}
-    sign = -1 if higher else 1
-    order = sorted(means, key=lambda name: np.nan_to_num(sign * means[name], nan=np.inf))
+    order = ranked(means, higher=higher)
     if "Constant" in means:
         ax.axvline(means["Constant"], color=STYLES["Constant"].color, ls="-", lw=1.2)
     for place, name in enumerate(order):
-        color = styles_of([name], styles or {})[name].color
+        color = styles_of([name], styles)[name].color
         _draw_seeds(ax, place, values[name], color, lying=True)
     dress(ax, x=_label(label, higher=higher), y="", title=say("ranking_title"))
     ax.xaxis.set_major_locator(RoundTicks(8))
     ax.set_yticks(range(len(order)), [_with_lost(name, values[name]) for name in order])
     ax.set_ylim(len(order) - 0.5, -0.5)
     return ax
+
+
+def ranked(means: Mapping[str, float], *, higher: bool) -> list[str]:
+    """Return labels with the best mean first, and those without a mean last."""
+    sign = -1 if higher else 1
+    return sorted(means, key=lambda label: np.nan_to_num(sign * means[label], nan=np.inf))
 
 
 def _draw_seeds(

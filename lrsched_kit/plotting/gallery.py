@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch.optim import lr_scheduler, swa_utils
 
 from ..schedules.catalogue import SCHEDULES, get_schedule
@@ -16,48 +15,36 @@ from ..schedules.spec import FAMILIES, Schedule
 from ..schedules.trace import trace_lr, trace_momentum
 from ..words import say
 from .curves import stairs
-from .figure import KitFigure, palette_png
+from .figure import KitFigure
 from .style import kit_look, style_of
 
-EPOCHS, BASE_LR = 20, 0.1  # what the rows' defaults are made for
-STEPS = {"epoch": EPOCHS, "batch": 20 * EPOCHS}  # enough to look smooth
-MADE_UP_LOSS = np.maximum(0.5, 1 - 0.1 * np.arange(EPOCHS))  # stops falling after epoch 5
-COLUMNS = 6
+_BASE_LR = 0.1  # what the rows' defaults are made for, and 20 epochs
+_STEPS = {"epoch": 20, "batch": 400}  # enough to look smooth
+MADE_UP_LOSS = np.maximum(0.5, 1 - 0.1 * np.arange(20))  # stops falling after epoch 5
+_COLUMNS = 6
 _WIDTH, _ROW_INCHES = 9.6, 1.32
 _PALE, _DARK = "#9a9a9a", "#4d4d4d"
 
 
 def in_torch(name: str) -> bool:
-    """Say whether torch has a class of that name.
-
-    >>> in_torch("OneCycleLR"), in_torch("SWALR"), in_torch("REX")
-    (True, True, False)
-    """
+    """Say whether torch has a class of that name."""
     return hasattr(lr_scheduler, name) or hasattr(swa_utils, name)
 
 
 def families(rows: Iterable[str | Schedule] | None = None) -> dict[str, list[Schedule]]:
-    """Return the rows of each family: of the whole catalogue, or names and rows of one's own.
-
-    >>> [row.name for row in families()["decay"]]
-    ['ExponentialLR', 'PolynomialLR', 'REX']
-    """
+    """Return the rows of each family: of the whole catalogue, or names and rows of one's own."""
     chosen = [get_schedule(row) for row in (SCHEDULES if rows is None else rows)]
     known = dict.fromkeys([*FAMILIES, *(row.family for row in chosen)])  # one's own come last
     return {family: [row for row in chosen if row.family == family] for family in known}
 
 
 def _draw_schedule(row: Schedule, ax: Axes) -> None:
-    """Draw one row at its defaults: its rate, and thin whatever else belongs to it.
-
-    The picture is as high as the highest rate; a dotted line lies at ``base_lr``. Momentum, where
-    the row moves it, and the loss that a metric-driven row is fed with run on scales of their own.
-    """
-    steps = STEPS[row.step_every]
-    setting = {"base_lr": BASE_LR, "steps": steps, **row.complete({}, horizon=steps)}
+    """Draw one row at its defaults: its rate, and thin its momentum or the loss it is fed with."""
+    steps = _STEPS[row.step_every]
+    setting = {"base_lr": _BASE_LR, "steps": steps, **row.complete({}, horizon=steps)}
     metrics = MADE_UP_LOSS if row.metric_driven else None
     rates = trace_lr(row, metrics=metrics, **setting)
-    ax.axhline(BASE_LR, color=_PALE, lw=0.8, ls=":")
+    ax.axhline(_BASE_LR, color=_PALE, lw=0.8, ls=":")
     ax.plot(*stairs(rates), **style_of(row)._asdict(), lw=1.8)
     if row.moves_momentum:
         _draw_thin(ax, trace_momentum(row, **setting), say("momentum"))
@@ -99,14 +86,14 @@ def plot_gallery(schedules: Iterable[str | Schedule] | None = None) -> Mapping[s
     >>> list(pictures), pictures["WSD"].get_title(loc="left")
     (['StepLR', 'WSD'], 'WSD *')
     """
-    shelves = _shelves(families(schedules))
+    members = families(schedules)
+    shelves = _shelves(members)
     height = _ROW_INCHES * len(shelves) + 0.45
     figure = KitFigure(figsize=(_WIDTH, height), dpi=100)
     pictures: dict[str, Axes] = {}
-    headed = set()
-    for shelf, members in enumerate(shelves):
+    for shelf, rows in enumerate(shelves):
         bottom = height - _ROW_INCHES * (shelf + 1) + 0.12
-        for column, row in enumerate(members):
+        for column, row in enumerate(rows):
             if row.name in pictures:
                 raise ValueError(f"schedules must have names that differ, got {row.name!r} twice.")
             inches = np.array([0.1 + 1.59 * column, bottom, 1.42, 0.66])
@@ -114,9 +101,8 @@ def plot_gallery(schedules: Iterable[str | Schedule] | None = None) -> Mapping[s
             _draw_schedule(row, ax)
             star = "" if in_torch(row.name) else " *"
             ax.set_title(row.name + star, loc="left", size=7, pad=3)
-            if row.family not in headed:
+            if row is members[row.family][0]:
                 _head(ax, row)
-            headed.add(row.family)
             pictures[row.name] = ax
     figure.text(0.1 / _WIDTH, 0.12 / height, say("gallery_key"), size=8, color=_DARK)
     return pictures
@@ -126,9 +112,9 @@ def _shelves(members: Mapping[str, list[Schedule]]) -> list[list[Schedule]]:
     """Return what stands side by side: whole families where there is room, else parts of one."""
     shelves: list[list[Schedule]] = [[]]
     for rows in members.values():
-        for start in range(0, len(rows), COLUMNS):
-            part = rows[start : start + COLUMNS]
-            if len(shelves[-1]) + len(part) > COLUMNS:
+        for start in range(0, len(rows), _COLUMNS):
+            part = rows[start : start + _COLUMNS]
+            if len(shelves[-1]) + len(part) > _COLUMNS:
                 shelves.append([])
             shelves[-1] += part
     return shelves
@@ -136,8 +122,8 @@ def _shelves(members: Mapping[str, list[Schedule]]) -> list[list[Schedule]]:
 
 def _head(ax: Axes, row: Schedule) -> None:
     """Write the family's name over the axes, in its colour."""
-    kin = [style_of(name).color for name, kit in SCHEDULES.items() if kit.family == row.family]
-    color = kin[-1] if kin else style_of(row).color  # the first may be grey: Constant
+    kin = [kit for kit in SCHEDULES.values() if kit.family == row.family]
+    color = style_of(kin[-1] if kin else row).color  # the first may be grey: Constant
     meaning = FAMILIES.get(row.family)
     text = say("family_head", family=row.family, meaning=meaning) if meaning else row.family
     look: dict[str, Any] = {"size": 9.5, "weight": "bold", "color": color}
@@ -145,11 +131,7 @@ def _head(ax: Axes, row: Schedule) -> None:
 
 
 def thumbnail(name: str | Schedule) -> bytes:
-    """Return one row's drawing as a PNG of 320 by 150 pixels; the kit's own are kept.
-
-    >>> thumbnail("StepLR")[1:4]
-    b'PNG'
-    """
+    """Return one row's drawing as a PNG of 320 by 150 pixels; the kit's own are kept."""
     row = get_schedule(name)
     return _kept_thumbnail(row.name) if SCHEDULES.get(row.name) is row else _thumbnail(row)
 
@@ -161,8 +143,6 @@ def _kept_thumbnail(name: str) -> bytes:
 
 @kit_look()
 def _thumbnail(row: Schedule) -> bytes:
-    figure = KitFigure(figsize=(1.6, 0.75), dpi=200)
+    figure = KitFigure(figsize=(1.6, 0.75), dpi=100)
     _draw_schedule(row, figure.add_axes((0.02, 0.16, 0.96, 0.82)))
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return palette_png(canvas)
+    return figure._repr_png_()[0]

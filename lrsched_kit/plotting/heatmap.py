@@ -16,7 +16,9 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from ..words import say
 from .figure import drawn_by_kit, new_axes
-from .ticks import RoundTicks, loss_ticks, plain_numbers
+from .limits import RoundTicks, loss_ticks, plain_numbers
+
+Cell = tuple[int, int]  # row and column
 
 # The better, the brighter; also told apart in grey.
 _COLORS = {
@@ -29,17 +31,7 @@ _FRAME = 0.46 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)])  # arou
 
 
 class HeatMap:
-    """Cells coloured by their loss, a solid frame around the best, a dashed one around another.
-
-    Args:
-        ax: where to draw.
-        grid: the two parameters -> their values; the first goes up, the second to the right.
-        label: what the colours mean, beside their bar.
-        higher: whether higher is better.
-
-    Attributes:
-        artists: those that `show` changes, from back to front.
-    """
+    """Cells coloured by their loss, a solid frame around the best, a dashed one around another."""
 
     def __init__(
         self,
@@ -83,18 +75,12 @@ class HeatMap:
             axis.set_tick_params(length=0)
 
     def show(
-        self,
-        losses: np.ndarray,
-        *,
-        finished: np.ndarray | None = None,
-        best: tuple[int, int] | None = None,
-        marked: tuple[int, int] | None = None,
+        self, losses: np.ndarray, finished: np.ndarray, best: Cell | None, marked: Cell | None
     ) -> None:
         """Change what is shown; all is as `plot_heat_map` takes it."""
         places = self._places(losses)
         self._image.set_data(np.ma.masked_invalid(places))
-        lost = ~np.isfinite(losses) & (False if finished is None else finished)
-        self._diverged.set_data(*np.nonzero(lost)[::-1])
+        self._diverged.set_data(*np.nonzero(finished & ~np.isfinite(losses))[::-1])
         for lines, cell in ((self._best, best), (self._marked, marked)):
             x, y = ((), ()) if cell is None else (np.array(cell[::-1]) + _FRAME).T
             for line in lines:
@@ -146,8 +132,8 @@ def plot_heat_map(
     ax: Axes | None = None,
     *,
     finished: np.ndarray | None = None,
-    best: tuple[int, int] | None = None,
-    marked: tuple[int, int] | None = None,
+    best: Cell | None = None,
+    marked: Cell | None = None,
     label: str | None = None,
     higher: bool = False,
 ) -> Axes:
@@ -181,7 +167,8 @@ def plot_heat_map(
     ax = ax or new_axes(size=(6.4, 4.2))[0]
     heat_map = HeatMap(ax, grid, say("loss") if label is None else label, higher=higher)
     heat_map.set_limits(*heat_map.limits_of(losses))
-    heat_map.show(losses, finished=finished, best=best, marked=marked)
+    finished = np.full(shape, False) if finished is None else finished
+    heat_map.show(losses, finished, best, marked)
     keys = ("best_higher" if higher else "best", best), ("marked", marked)
     named = [say(key) for key, cell in keys if cell is not None]
     ax.set_title("; ".join(named), fontsize="medium", loc="left")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,16 +11,16 @@ from matplotlib.axes import Axes
 
 from ..words import say
 from .figure import drawn_by_kit, new_axes
-from .style import MOST_BETWEEN, OTHER_STYLES, Style, dress, set_ticks
-from .ticks import Decades, short_number
+from .limits import Decades, short_number
+from .style import MOST_BETWEEN, OTHER_STYLES, dress, set_ticks
 
 if TYPE_CHECKING:
     from ..experiments.range_test import RangeTest
 
 _MARKERS = {"steepest": "^", "tenth": "s", "valley": "D"}
 
-PICK_STYLES: Mapping[str, Style] = MappingProxyType(dict(zip(_MARKERS, OTHER_STYLES, strict=True)))
-"""Colour and line style of each pick, and of what is trained at it."""
+# Of each pick, and of what is trained at it.
+PICK_STYLES = dict(zip(_MARKERS, OTHER_STYLES, strict=True))
 
 _ROWS = (0.95, 0.87, 0.79)  # heights of the three labels, as shares of the axes
 _ROOM = 0.72  # the curves stay below the labels
@@ -54,11 +52,7 @@ def plot_range_test(
 
 
 class RangeArtists:
-    """One set of artists that shows one range test after the other.
-
-    Attributes:
-        artists: all of them, in the order in which they are drawn.
-    """
+    """One set of artists that shows one range test after the other."""
 
     def __init__(self, ax: Axes, loss_label: str) -> None:
         self._ax = ax
@@ -93,11 +87,10 @@ class RangeArtists:
 
     def _fit(self, test: RangeTest) -> None:
         places = np.array([*test.rates, *test.picks.values()])
-        places = places[np.isfinite(places)]
+        heights = test.smoothed[: test.cut_at]
+        places, heights = (values[np.isfinite(values)] for values in (places, heights))
         if len(places):
             self._ax.set_xlim(places.min() / 1.2, places.max() * 1.2)
-        heights = test.smoothed[: test.cut_at]
-        heights = heights[np.isfinite(heights)]
         if len(heights):
             bottom = 0.85 * heights.min()
             top = max(1.1 * heights.max(), bottom + 1e-9)
@@ -145,17 +138,14 @@ class _Pick:
         self._line.set_data([rate, rate], [0, row + 0.03])
         self._marker.set_data([rate], [loss])
         self._label.xy = (rate, row)
-        self._label.set_text(
-            say("pick_label", pick=self._name, rate=short_number(float(f"{rate:.2g}")))
-        )
-        self._label.set_horizontalalignment("right" if to_the_left else "left")
-        self._label.set_position((-6 if to_the_left else 6, 0))  # in points, from the line
+        text = say("pick_label", pick=self._name, rate=short_number(float(f"{rate:.2g}")))
+        aside = -6 if to_the_left else 6  # points from the line
+        self._label.set(text=text, position=(aside, 0), ha="right" if to_the_left else "left")
 
 
 def _at(test: RangeTest, rate: float) -> float:
     """Return the smoothed loss at a rate; NaN outside those tried."""
-    made = np.isfinite(test.rates)
-    if not made.any() or not math.isfinite(rate):
+    if not test.made:
         return math.nan
-    x, y = np.log(test.rates[made]), test.smoothed[made]
+    x, y = np.log(test.rates[: test.made]), test.smoothed[: test.made]
     return float(np.interp(math.log(rate), x, y, left=math.nan, right=math.nan))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
+import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, Locator, NullFormatter, NullLocator
@@ -16,16 +16,10 @@ from matplotlib.ticker import FixedLocator, Locator, NullFormatter, NullLocator
 from ..schedules.catalogue import SCHEDULES
 from ..schedules.palette import BLACK, DOTS, ORANGE, SKY, SOLID, Dashes
 from ..schedules.spec import Schedule
-from .ticks import Decades, RoundTicks, loss_ticks, plain_numbers
+from .limits import Decades, RoundTicks, loss_ticks, plain_numbers
 
-_NO_LOOKS = (
-    *("backend", "docstring", "figure.hooks", "interactive", "keymap", "macosx"),
-    *("savefig.directory", "timezone", "tk", "toolbar", "webagg"),
-)
 # A family's own name: "sans-serif" would be looked up in rcParams whenever text is drawn.
-_LOOK: dict[Any, Any] = {
-    key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith(_NO_LOOKS)
-} | {"font.family": ["DejaVu Sans"]}
+_LOOK: Any = ["default", {"font.family": ["DejaVu Sans"]}]
 _looking = threading.RLock()  # two threads at once would leave one's rcParams to the other
 
 
@@ -35,12 +29,8 @@ def kit_look() -> Iterator[None]:
 
     rcParams belong to the whole process, so this is for the thread that runs the reader's cells. A
     lab's worker draws without it: all that asks rcParams is made beforehand.
-
-    >>> with mpl.rc_context({"text.color": "red"}), kit_look():
-    ...     mpl.rcParams["text.color"]
-    'black'
     """
-    with _looking, mpl.rc_context(_LOOK):
+    with _looking, matplotlib.style.context(_LOOK):
         yield
 
 
@@ -51,54 +41,35 @@ class Style(NamedTuple):
     linestyle: Dashes
 
 
-STYLES: Mapping[str, Style] = {
-    row.name: Style(*row.style) for row in SCHEDULES.values() if row.style
-}
-"""The style of each schedule of the kit: no two have the same."""
+# Of each schedule of the kit: no two have the same.
+STYLES = {row.name: Style(*row.style) for row in SCHEDULES.values() if row.style}
 
-OTHER_STYLES: Sequence[Style] = (
+# For curves that are no schedule's own: pinned runs, variants of one schedule.
+OTHER_STYLES = (
     Style(ORANGE, (0, (4, 1.5))),
     Style(BLACK, DOTS),
     Style(SKY, (0, (9, 2))),
 )
-"""For curves that are no schedule's own: pinned runs, variants of one schedule."""
-
-OWN_STYLE = Style("#5c3317", SOLID)
-"""For rows of your own that bring no style."""
+OWN_STYLE = Style("#5c3317", SOLID)  # for rows of your own that bring no style
 
 
 def style_of(row: str | Schedule) -> Style:
-    """Return a row's own style, else the kit's for its name, else the one kept for own rows.
-
-    A copy of one of the kit's rows under another name leaves the kit's style to the original.
-
-    >>> style_of("StepLR") == STYLES["StepLR"], style_of("mine") == OWN_STYLE
-    (True, True)
-    """
+    """Return a row's own style, else the kit's for its name, else the one kept for own rows."""
     if isinstance(row, str):
         return STYLES.get(row, OWN_STYLE)
+    # A copy of one of the kit's rows under another name leaves the kit's style to the original.
     if row.style is None or (row.name not in STYLES and row.style in STYLES.values()):
         return style_of(row.name)
     return Style(*row.style)
 
 
-def styles_of(
-    labels: Iterable[str], rows: Mapping[str, Style] | Iterable[Schedule] = ()
-) -> dict[str, Style]:
-    """Give each label the style of the schedule that it starts with, else a spare one.
+def styles_of(labels: Iterable[str], given: Mapping[str, Style] | None = None) -> dict[str, Style]:
+    """Give each label the style given for it, or that of the schedule that it starts with.
 
-    Of several labels of one schedule the first has its style, the others take spare ones.
-
-    Args:
-        labels: of the curves in one picture.
-        rows: of one's own, or the styles of labels; both come before the kit's.
-
-    >>> styles = styles_of(["StepLR", "StepLR, gamma=0.5", "by hand"])
-    >>> styles["StepLR"] == STYLES["StepLR"], len(set(styles.values()))
-    (True, 3)
+    Of several labels of one schedule the first has its style; all others take spare ones.
     """
-    given = rows if isinstance(rows, Mapping) else {row.name: style_of(row) for row in rows}
-    known = {**STYLES, **{label: Style(*style) for label, style in given.items()}}
+    given = {label: Style(*style) for label, style in (given or {}).items()}
+    known = {**STYLES, **given}
     styles: dict[str, Style] = {}
     spare = itertools.cycle(OTHER_STYLES)
     for label in labels:
@@ -151,11 +122,9 @@ def set_linear_scale(ax: Axes, bottom: float | None = None, top: float | None = 
 
 
 def set_loss_scale(ax: Axes, bottom: float, top: float, *, most: int = 8) -> None:
-    """Make the loss axis logarithmic between two limits, with few and plain ticks.
-
-    Training loss under label noise is several times the validation loss; on a logarithmic axis
-    the same ratio takes the same height in both.
-    """
+    """Make the loss axis logarithmic between two limits, with few and plain ticks."""
+    # Training loss under label noise is several times the validation loss; on a logarithmic axis
+    # the same ratio takes the same height in both.
     ax.set_yscale("log")
     ax.set_ylim(bottom, top)
     set_ticks(ax.yaxis, FixedLocator(loss_ticks(bottom, top, most).tolist()))
