@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..schedules.params import Choice, Param
+from ..schedules.params import Choice, Param, complete
 from ..words import Worded, say
-from ..words.errors import nearest
 
 HEADER = """\
 from collections.abc import Callable, Iterator
@@ -185,21 +184,13 @@ class Exhibit:
 
     def complete(self, knobs: Mapping[str, object]) -> dict[str, Any]:
         """Return all knobs: the given ones checked, the others at their defaults."""
-        known = {param.name: param for param in self.params}
-        for name in knobs:
-            if name not in known:
-                raise ValueError(
-                    f"{self.name} has no knob {name!r}{nearest(name, known)}; "
-                    f"it takes {', '.join(known)}."
-                )
-        settings: dict[str, Any] = {
-            name: p.check(knobs.get(name, p.default)) for name, p in known.items()
-        }
-        for name, param in known.items():
+        settings = complete(self.params, knobs, owner=self.name, kind="knob")
+        for knob in self.params:
+            got = settings[knob.name]
             # The mistakes are arranged within the ends of the sliders, not beyond them.
-            if isinstance(param, Param) and not param.low <= settings[name] <= param.high:
-                ends = f"between {param.low:g} and {param.high:g}"
-                raise ValueError(f"{name} must be {ends}, got {settings[name]!r}.")
+            if isinstance(knob, Param) and not knob.low <= got <= knob.high:
+                ends = f"between {knob.low:g} and {knob.high:g}"
+                raise ValueError(f"{knob.name} must be {ends}, got {got!r}.")
         return settings
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch.optim import Optimizer, lr_scheduler
 
 from .palette import BLACK, DASH_DOT, LONG, SHORT, SOLID
@@ -43,22 +45,22 @@ _RISE_AND_DECAY = (
     Param("gamma", 0.85, 0.5, 1.0, help="decay_gamma.help"),
 )
 
+_composition = partial(row, family="composition")
+
 ROWS = (
-    row(
+    _composition(
         inverse_time,
         Param("decay", 0.2, 0.01, 2.0, log=True, help="divisor.help"),
         name="LambdaLR",
-        family="composition",
         style=(BLACK, SOLID),
     ),
-    row(
+    _composition(
         multiplicative,
         Param("factor", 0.95, 0.5, 1.0, help="epoch_gamma.help"),
         name="MultiplicativeLR",
-        family="composition",
         style=(BLACK, LONG),
     ),
-    row(
+    _composition(
         one_after_the_other,
         *_RISE_AND_DECAY,
         name="SequentialLR",
@@ -66,15 +68,13 @@ ROWS = (
             r"\eta_t = \eta_0 \left(a + (1 - a)\,\frac{t}{n}\right)\ (t < n),\quad"
             r"\eta_0\,\gamma^{t - n}\ (t \ge n)"
         ),
-        family="composition",
         style=(BLACK, DASH_DOT),
     ),
-    row(
+    _composition(
         both_at_once,
         *_RISE_AND_DECAY,
         name="ChainedScheduler",
         formula=r"\eta_t = \eta_0 \left(a + (1 - a)\,\frac{\min(t, n)}{n}\right) \gamma^{t}",
-        family="composition",
         style=(BLACK, SHORT),
     ),
 )

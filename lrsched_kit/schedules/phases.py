@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch.optim import Optimizer, lr_scheduler
 
-from ..words.errors import check_number, unknown
+from ..words.errors import check_number, look_up
 from .catalogue import SCHEDULES
 from .params import Param
 from .spec import Schedule, row
@@ -121,10 +121,9 @@ class Phase:
     params: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise unknown("kind", "a known phase", self.kind, KINDS)
+        kind = look_up("kind", "a known phase", self.kind, KINDS)
         object.__setattr__(self, "length", int(check_number("length", self.length, integer=True)))
-        KINDS[self.kind].row.complete(self.params)
+        kind.row.complete(self.params)
 
 
 def compose(phases: Iterable[Phase], *, steps_per_epoch: int = 1) -> Schedule:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ..words.errors import unknown
+from ..words.errors import look_up
 from .data import Dataset, load_digits, toy_regression
 from .optimizers import get_rule
 
@@ -48,9 +48,7 @@ ADVICE: Mapping[str, Advice] = MappingProxyType(
 
 def get_advice(model: str) -> Advice:
     """Return where to start with the model of that name, or refuse it with the nearest one."""
-    if model not in ADVICE:
-        raise unknown("model", "a known name", model, ADVICE)
-    return ADVICE[model]
+    return look_up("model", "a known name", model, ADVICE)
 
 
 def suggest_base_lr(model: str, optimizer: str) -> float:

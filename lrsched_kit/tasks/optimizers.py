@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
-from ..words.errors import check_number, unknown
+from ..words.errors import check_number, look_up
 from .torch_private import has_step_hooks
 
 Memory = list[Tensor]
@@ -103,9 +103,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 
 def get_rule(name: str) -> Rule:
     """Return the optimizer called ``name``, or refuse it with the nearest one."""
-    if name not in RULES:
-        raise unknown("optimizer", "a known name", name, RULES)
-    return RULES[name]
+    return look_up("optimizer", "a known name", name, RULES)
 
 
 def make_optimizer(name: str, params: Iterable[Tensor], lr: float) -> optim.Optimizer:
