@@ -9,6 +9,7 @@ import pytest
 
 import lrsched_kit
 from lrsched_kit import words
+from lrsched_kit.schedules.params import Param
 from lrsched_kit.words import LANGUAGES, Worded, en, say, use_language
 
 SOURCES = sorted(Path(lrsched_kit.__file__).parent.rglob("*.py"))
@@ -75,6 +76,7 @@ def test_each_sentence_that_the_code_says_stands_in_the_table():
 
 
 def test_no_sentence_is_left_over():
+    plain = {key.value for key in said_in_the_code() if isinstance(key, ast.Constant)}
     text = "\n".join(
         p.read_text(encoding="utf-8") for p in SOURCES if p.parent != Path(en.__file__).parent
     )
@@ -90,7 +92,12 @@ def test_no_sentence_is_left_over():
     def used(key):
         name, _, field = key.partition(".")
         belongs = bool(field) and (name in text)
-        return f'"{key}"' in text or belongs or any(re.fullmatch(p, key) for p in patterns)
+        return (
+            key in plain
+            or f'"{key}"' in text
+            or belongs
+            or any(re.fullmatch(p, key) for p in patterns)
+        )
 
     assert [key for key in ENGLISH if not used(key)] == []
 
@@ -106,6 +113,19 @@ def test_an_object_without_its_sentence_in_the_table_says_nothing():
     assert Row().when == ""
 
 
+@pytest.mark.parametrize("text", ["run", "my own words"])
+def test_an_object_may_bring_a_key_or_a_sentence_of_its_own(text):
+    param = Param("share", 0.5, 0.0, 1.0, help=text)
+    assert param.help == ENGLISH.get(text, text)
+
+
 def test_a_key_that_no_table_has_is_an_error():
     with pytest.raises(KeyError, match="no_such_key"):
         say("no_such_key")
+
+
+@pytest.mark.parametrize("values", [{}, {"label": "StepLR"}, {"label": "StepLR", "epochs": 3}])
+def test_a_value_that_is_missing_is_named_with_its_sentence(values):
+    missing = "epoch" if values else "label"
+    with pytest.raises(KeyError, match=f"'diverged_label' needs a value for '{missing}'"):
+        say("diverged_label", **values)

@@ -128,14 +128,11 @@ EXHIBITS = (
         Choice("schedule", ("StepLR", "ExponentialLR", "CosineAnnealingLR")),
         Param("epochs", 20, 5, 40, integer=True),
         wrong=stale_optimizer_wrong,
-        right=stale_optimizer_right,
-        meant=stale_optimizer_meant,
     ),
     make_exhibit(
         Param("gamma", 0.5, 0.05, 0.95),
         Param("epochs", 30, 5, 40, integer=True),
         wrong=used_up_wrong,
-        right=used_up_right,
         meant=lambda gamma, epochs: [0.5 * gamma ** ((t >= 15) + (t >= 30)) for t in range(epochs)],
         source=PAGE.format(name="MultiStepLR"),
     ),
@@ -143,8 +140,6 @@ EXHIBITS = (
         Param("new_lr", 0.01, 0.001, 0.1, log=True),
         Param("epochs", 10, 3, 20, integer=True),
         wrong=kept_initial_lr_wrong,
-        right=kept_initial_lr_right,
-        meant=kept_initial_lr_meant,
         source=PAGE.format(name="LambdaLR"),
     ),
 )

@@ -195,13 +195,16 @@ class Exhibit:
 
 
 def make_exhibit(*knobs: Param | Choice, **parts: Any) -> Exhibit:
-    """Make an exhibit of the museum: its words are found under the names that it already has.
+    """Make an exhibit of the museum: its parts are found under the names that they already have.
 
-    ``past_t_max_wrong`` in ``horizon.py`` makes "past_t_max" in the hall "horizon.hall", with the
-    tooltip "past_t_max.T_max" for its knob T_max.
+    ``one_cycle_wrong`` in ``horizon.py`` makes "one_cycle" in the hall "horizon.hall", with the
+    tooltip "one_cycle.updates" for its knob updates; ``one_cycle_right`` and, unless told,
+    ``one_cycle_meant`` stand beside it.
     """
     wrong = parts["wrong"]
-    name = wrong.__name__.removesuffix("_wrong")
+    beside, name = wrong.__globals__, wrong.__name__.removesuffix("_wrong")
+    parts["right"] = beside[f"{name}_right"]
+    parts.setdefault("meant", beside.get(f"{name}_meant"))
     hall = wrong.__module__.rpartition(".")[2]
     params = tuple(replace(knob, help=f"{name}.{knob.name}") for knob in knobs)
     return Exhibit(name=name, hall=f"{hall}.hall", params=params, **parts)
