@@ -33,12 +33,7 @@ _listening = threading.Lock()  # warnings.warn is the whole process's: one lab a
 
 @dataclass(frozen=True, repr=False)
 class Code:
-    """Python source, coloured by a notebook; ``print`` shows it anywhere.
-
-    Attributes:
-        name: of the function.
-        text: its source, which is what runs.
-    """
+    """A function's source, coloured by a notebook; ``print`` shows it anywhere."""
 
     name: str
     text: str

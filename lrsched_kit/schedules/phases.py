@@ -45,20 +45,10 @@ def restart(optimizer: Optimizer, *, total_steps: int, share: float) -> lr_sched
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of phase.
-
-    Attributes:
-        row: what it is made from.
-        fill: number of scheduler steps in the phase -> the row's params, unless told otherwise.
-    """
+    """A kind of phase: its row, and what that row's params are in a phase of so many steps."""
 
     row: Schedule
     fill: Callable[[int], Mapping[str, Any]] = lambda steps: {}
-
-    def arguments(self, steps: int, params: Mapping[str, Any], base_lr: float) -> dict[str, Any]:
-        """Return what ``row.make`` is called with, for a phase of so many steps."""
-        given = {**self.fill(steps), **params}
-        return self.row.arguments(self.row.check(given, base_lr=base_lr, total_steps=steps), steps)
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -184,7 +174,9 @@ class _Sequence:
         parts = []
         for phase in self.phases:
             kind, steps = KINDS[phase.kind], phase.length * self.per_epoch
-            parts.append((kind.row.make, kind.arguments(steps, phase.params, base_lr)))
+            given = {**kind.fill(steps), **phase.params}
+            params = kind.row.check(given, base_lr=base_lr, total_steps=steps)
+            parts.append((kind.row.make, kind.row.arguments(params, steps)))
         return parts
 
     def milestones(self) -> list[int]:
@@ -254,16 +246,12 @@ def find_jumps(rates: np.ndarray, ends: Sequence[int]) -> list[Jump]:
     [Jump(step=6, before=0.0, after=1.0)]
     """
     smallest = SMALLEST_JUMP * float(np.max(rates, initial=0.0))
-    starts = [0, *ends]
+    parts = [part for part in np.split(rates, ends) if len(part)]  # phases may outlast the rates
     found = []
-    for start, end in zip(starts, ends, strict=False):
-        if end >= len(rates):
-            break
-        before, after = float(rates[end - 1]), float(rates[end])
-        following = next((e for e in ends if e > end), len(rates))
-        old = before - rates[end - 2] if end - start > 1 else 0.0
-        new = rates[end + 1] - after if min(following, len(rates)) - end > 1 else 0.0
-        if not (_leads(before, old, after, smallest) or _leads(after, -new, before, smallest)):
+    for end, old, new in zip(ends, parts, parts[1:], strict=False):
+        before, after = float(old[-1]), float(new[0])
+        last, first = np.diff(old[-2:]).sum(), np.diff(new[:2]).sum()  # no move in a single step
+        if not (_leads(before, last, after, smallest) or _leads(after, -first, before, smallest)):
             found.append(Jump(end, before, after))
     return found
 

@@ -135,24 +135,10 @@ class Unless(float):
 
 
 def build_optimizer(how: str | Maker, model: nn.Module, base_lr: float) -> optim.Optimizer:
-    """Make the optimizer that trains ``model``.
+    """Make the optimizer that trains ``model``, by name or by a reader's function.
 
-    Args:
-        how: a name, see `make_optimizer`, or a function of the model.
-        model: what it trains.
-        base_lr: the rate of its first parameter group; others go along in proportion. An `Unless`
-            leaves the rates that a function has set.
-
-    Raises:
-        ValueError: unless a function returns an optimizer that steps without a closure, with
-            positive rates, on parameters of this model.
-
-    >>> def two_rates(model):
-    ...     groups = [{"params": [model.weight]}, {"params": [model.bias], "lr": 0.001}]
-    ...     return torch.optim.SGD(groups, lr=0.1)
-    >>> optimizer = build_optimizer(two_rates, nn.Linear(2, 1), base_lr=0.2)
-    >>> [group["lr"] for group in optimizer.param_groups]
-    [0.2, 0.002]
+    ``base_lr`` is the rate of its first parameter group; others go along in proportion. An `Unless`
+    leaves the rates that a function has set.
     """
     if not callable(how):
         return make_optimizer(how, model.parameters(), base_lr)
@@ -178,13 +164,7 @@ def check_maker(make_optimizer: Maker | None) -> None:
 
 
 def check_stepping(optimizer: optim.Optimizer) -> None:
-    """Refuse an optimizer whose ``step`` wants a closure, as that of LBFGS does.
-
-    >>> check_stepping(optim.LBFGS([torch.zeros(1, requires_grad=True)]))
-    Traceback (most recent call last):
-    ...
-    ValueError: optimizer must take its step without a closure, got LBFGS.
-    """
+    """Refuse an optimizer whose ``step`` wants a closure, as that of LBFGS does."""
     closure = inspect.signature(optimizer.step).parameters.get("closure")
     if closure is not None and closure.default is inspect.Parameter.empty:
         raise ValueError(
@@ -198,27 +178,21 @@ def rates_of(optimizer: optim.Optimizer) -> tuple[float, ...]:
 
 
 def rule_of(optimizer: optim.Optimizer) -> str | None:
-    """Return the name of the rule that does in every group what this optimizer does, if any.
-
-    >>> weight = torch.zeros(1, requires_grad=True)
-    >>> rule_of(optim.Adam([weight], lr=3.0)), rule_of(optim.Adam([weight], eps=1e-6))
-    ('adam', None)
-    """
+    """Return the name of the rule that does in every group what this optimizer does, if any."""
     if has_step_hooks(optimizer):
         return None
     groups = [_settings(group) for group in optimizer.param_groups]
-    for name, (kind, settings) in _twins().items():
-        if type(optimizer) is kind and all(group == settings for group in groups):
+    for name, twin in _twins().items():
+        settings = _settings(twin.param_groups[0])
+        if type(optimizer) is type(twin) and all(group == settings for group in groups):
             return name
     return None
 
 
 @cache
-def _twins() -> dict[str, tuple[type[optim.Optimizer], dict[str, Any]]]:
-    """Return class and settings of each rule's optimizer."""
-    weights = [torch.zeros(1, requires_grad=True)]
-    made = {name: rule.make(weights, lr=1.0) for name, rule in RULES.items()}
-    return {name: (type(twin), _settings(twin.param_groups[0])) for name, twin in made.items()}
+def _twins() -> dict[str, optim.Optimizer]:
+    """Return an optimizer of each rule, on a weight of its own."""
+    return {name: rule.make([torch.zeros(1)], lr=1.0) for name, rule in RULES.items()}
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,14 +23,7 @@ one_at_a_time = threading.RLock()  # held while the process's own random numbers
 
 @contextmanager
 def borrowed(seed: int) -> Iterator[None]:
-    """Let torch, numpy and Python draw numbers that depend on ``seed``; put theirs back after.
-
-    >>> with borrowed(0):
-    ...     first = torch.rand(1).item()
-    >>> with borrowed(0):
-    ...     torch.rand(1).item() == first
-    True
-    """
+    """Let torch, numpy and Python draw numbers that depend on ``seed``; put theirs back after."""
     with one_at_a_time:
         states = _states()
         try:
@@ -70,13 +63,6 @@ class OwnRandomness(TorchFunctionMode):
     They give the numbers that torch gives after ``torch.manual_seed(seed)``.
     ``drawing`` are the functions of torch that draw; with ``others``, Python's or numpy's random
     numbers are drawn as well.
-
-    >>> own = OwnRandomness(0, frozenset({functional.dropout}), others=False)
-    >>> with own:
-    ...     first = functional.dropout(torch.ones(6))
-    >>> _ = torch.manual_seed(0)
-    >>> torch.equal(first, functional.dropout(torch.ones(6)))
-    True
     """
 
     def __init__(self, seed: int, drawing: frozenset[Callable[..., Any]], others: bool) -> None:
