@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import cos, pi
 from typing import Any
 
@@ -189,20 +189,38 @@ class Exhibit:
         return settings
 
 
-def make_exhibit(*knobs: Param | Choice, **parts: Any) -> Exhibit:
+def make_exhibit(wrong: Callable[..., Iterator[Any]], page: str = "", **facts: Any) -> Exhibit:
     """Make an exhibit of the museum: its parts are found under the names that they already have.
 
     ``one_cycle_wrong`` in ``horizon.py`` makes "one_cycle" in the hall "horizon.hall", with the
-    tooltip "one_cycle.updates" for its knob updates; ``one_cycle_right`` and, unless told,
-    ``one_cycle_meant`` stand beside it.
+    tooltip "one_cycle.updates" for its argument updates; ``one_cycle_right`` and, unless told,
+    ``one_cycle_meant`` stand beside it. ``page`` is the scheduler on whose page torch explains it.
+    ``facts`` tell the slider's ends, or the choices, for each argument; the rest are fields.
     """
-    wrong = parts["wrong"]
     beside, name = wrong.__globals__, wrong.__name__.removesuffix("_wrong")
-    parts["right"] = beside[f"{name}_right"]
-    parts.setdefault("meant", beside.get(f"{name}_meant"))
-    hall = wrong.__module__.rpartition(".")[2]
-    params = tuple(replace(knob, help=f"{name}.{knob.name}") for knob in knobs)
-    return Exhibit(name=name, hall=f"{hall}.hall", params=params, **parts)
+    arguments = inspect.signature(wrong).parameters.values()
+    params = tuple(_knob(each, facts.pop(each.name), f"{name}.{each.name}") for each in arguments)
+    facts.setdefault("meant", beside.get(f"{name}_meant"))
+    return Exhibit(
+        name=name,
+        hall=f"{wrong.__module__.rpartition('.')[2]}.hall",
+        wrong=wrong,
+        right=beside[f"{name}_right"],
+        params=params,
+        source=PAGE.format(name=page) if page else ADJUSTING,
+        **facts,
+    )
+
+
+def _knob(argument: inspect.Parameter, allowed: tuple[Any, ...], help: str) -> Param | Choice:
+    name, default = argument.name, argument.default
+    if isinstance(default, str):
+        return Choice(name, allowed, help=help)
+    low, high = allowed
+    integer = isinstance(default, int)
+    log = not integer and high >= 100 * low  # two decades: in powers of ten
+    must_be = "positive" if low > 0 else "non-negative"
+    return Param(name, default, low, high, log=log, integer=integer, must_be=must_be, help=help)
 
 
 def half_cosine(part: float) -> float:
