@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ..words.errors import look_up
-from . import compositions, decays, rises
+from . import decays, rises
 from .spec import FAMILIES, Schedule
 
-ALL_ROWS = decays.ROWS + rises.ROWS + compositions.ROWS
+ALL_ROWS = decays.ROWS + rises.ROWS
 
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
     {row.name: row for family in FAMILIES for row in ALL_ROWS if row.family == family}

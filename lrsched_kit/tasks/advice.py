@@ -13,16 +13,9 @@ from .optimizers import get_rule
 
 @dataclass(frozen=True)
 class Advice:
-    """Where to start with one model.
+    """Where to start with one model."""
 
-    Attributes:
-        base_lr: optimizer -> the rate that did best; see `suggest_base_lr`.
-        make_data: gives the data set that the model is made for.
-        batch_size: rows per update.
-        epochs: passes over the training set.
-    """
-
-    base_lr: Mapping[str, float]
+    base_lr: Mapping[str, float]  # optimizer -> the rate that did best; see `suggest_base_lr`
     make_data: Callable[[], Dataset] = load_digits
     batch_size: int = 16
     epochs: int = 12
