@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,40 +50,36 @@ class Kind:
     fill: Callable[[int], Mapping[str, Any]] = lambda steps: {}
 
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "warm up": Kind(
-            SCHEDULES["LinearLR"], lambda n: {"start_factor": 1 / (n + 1), "total_iters": n}
-        ),
-        "hold": Kind(SCHEDULES["ConstantLR"], lambda n: {"factor": 1.0, "total_iters": n}),
-        "CosineAnnealingLR": Kind(SCHEDULES["CosineAnnealingLR"], lambda n: {"T_max": n}),
-        "PolynomialLR": Kind(SCHEDULES["PolynomialLR"], lambda n: {"total_iters": n}),
-        "1-sqrt": Kind(row(one_minus_sqrt, source="https://arxiv.org/abs/2405.18392")),
-        "REX": Kind(SCHEDULES["REX"]),
-        "ExponentialLR": Kind(
-            SCHEDULES["ExponentialLR"], lambda n: {"gamma": LAST_SHARE ** (1 / n)}
-        ),
-        "MultiplicativeLR": Kind(
-            SCHEDULES["MultiplicativeLR"], lambda n: {"factor": LAST_SHARE ** (1 / n)}
-        ),
-        "LambdaLR": Kind(SCHEDULES["LambdaLR"], lambda n: {"decay": 9 / n}),
-        "StepLR": Kind(SCHEDULES["StepLR"], lambda n: {"step_size": math.ceil(n / 3)}),
-        "MultiStepLR": Kind(
-            SCHEDULES["MultiStepLR"],
-            lambda n: {"milestones": (math.ceil(n / 2), math.ceil(n / 2) + n // 4 + 1)},
-        ),
-        "CosineAnnealingWarmRestarts": Kind(
-            SCHEDULES["CosineAnnealingWarmRestarts"], lambda n: {"T_0": math.ceil(n / 3)}
-        ),
-        "restart": Kind(
-            row(
-                restart,
-                Param("share", 0.5, 0.05, 1.0, must_be="factor"),
-                source="https://arxiv.org/abs/1608.03983",
-            )
-        ),
-    }
-)
+KINDS: Mapping[str, Kind] = {
+    "warm up": Kind(
+        SCHEDULES["LinearLR"], lambda n: {"start_factor": 1 / (n + 1), "total_iters": n}
+    ),
+    "hold": Kind(SCHEDULES["ConstantLR"], lambda n: {"factor": 1.0, "total_iters": n}),
+    "CosineAnnealingLR": Kind(SCHEDULES["CosineAnnealingLR"], lambda n: {"T_max": n}),
+    "PolynomialLR": Kind(SCHEDULES["PolynomialLR"], lambda n: {"total_iters": n}),
+    "1-sqrt": Kind(row(one_minus_sqrt, source="https://arxiv.org/abs/2405.18392")),
+    "REX": Kind(SCHEDULES["REX"]),
+    "ExponentialLR": Kind(SCHEDULES["ExponentialLR"], lambda n: {"gamma": LAST_SHARE ** (1 / n)}),
+    "MultiplicativeLR": Kind(
+        SCHEDULES["MultiplicativeLR"], lambda n: {"factor": LAST_SHARE ** (1 / n)}
+    ),
+    "LambdaLR": Kind(SCHEDULES["LambdaLR"], lambda n: {"decay": 9 / n}),
+    "StepLR": Kind(SCHEDULES["StepLR"], lambda n: {"step_size": math.ceil(n / 3)}),
+    "MultiStepLR": Kind(
+        SCHEDULES["MultiStepLR"],
+        lambda n: {"milestones": (math.ceil(n / 2), math.ceil(n / 2) + n // 4 + 1)},
+    ),
+    "CosineAnnealingWarmRestarts": Kind(
+        SCHEDULES["CosineAnnealingWarmRestarts"], lambda n: {"T_0": math.ceil(n / 3)}
+    ),
+    "restart": Kind(
+        row(
+            restart,
+            Param("share", 0.5, 0.05, 1.0, must_be="factor"),
+            source="https://arxiv.org/abs/1608.03983",
+        )
+    ),
+}
 """Kinds of phases by name: warm up, hold, decays (most by the name of their row), restart."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from ..words.errors import look_up
 from .data import Dataset, load_digits, toy_regression
@@ -22,21 +21,19 @@ class Advice:
 
 
 # Found by `python tools/tune_base_lr.py`: torch 2.13, five seeds.
-ADVICE: Mapping[str, Advice] = MappingProxyType(
-    {
-        "MLP": Advice({"sgd": 0.5, "momentum": 0.1, "adam": 0.01, "adamw": 0.01}),
-        "CNN": Advice({"sgd": 0.5, "momentum": 0.05, "adam": 0.01, "adamw": 0.02}),
-        "LSTM": Advice({"sgd": 2, "momentum": 0.2, "adam": 0.02, "adamw": 0.02}),
-        # It has the most to do for each row; with 32 at once its labs keep up.
-        "Transformer": Advice(
-            {"sgd": 0.5, "momentum": 0.05, "adam": 0.005, "adamw": 0.005}, batch_size=32
-        ),
-        # As in the tutorial: its one batch of 32 rows, 20 times.
-        "SimpleNet": Advice(
-            {"sgd": 1, "momentum": 0.5, "adam": 0.2, "adamw": 0.2}, toy_regression, 32, 20
-        ),
-    }
-)
+ADVICE: Mapping[str, Advice] = {
+    "MLP": Advice({"sgd": 0.5, "momentum": 0.1, "adam": 0.01, "adamw": 0.01}),
+    "CNN": Advice({"sgd": 0.5, "momentum": 0.05, "adam": 0.01, "adamw": 0.02}),
+    "LSTM": Advice({"sgd": 2, "momentum": 0.2, "adam": 0.02, "adamw": 0.02}),
+    # It has the most to do for each row; with 32 at once its labs keep up.
+    "Transformer": Advice(
+        {"sgd": 0.5, "momentum": 0.05, "adam": 0.005, "adamw": 0.005}, batch_size=32
+    ),
+    # As in the tutorial: its one batch of 32 rows, 20 times.
+    "SimpleNet": Advice(
+        {"sgd": 1, "momentum": 0.5, "adam": 0.2, "adamw": 0.2}, toy_regression, 32, 20
+    ),
+}
 
 
 def get_advice(model: str) -> Advice:

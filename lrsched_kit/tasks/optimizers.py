@@ -10,7 +10,6 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -25,23 +24,17 @@ Momentum = float | Tensor
 
 @dataclass(frozen=True)
 class Rule:
-    """One optimizer.
+    """One optimizer: ``make(params, lr=)`` gives torch's, ``update`` does the same to vectors.
 
-    Attributes:
-        make: ``make(params, lr=)`` gives torch's.
-        update: ``update(weights, grads, lr, memory, step, momentum)`` does the same to vectors, in
-            place; ``step`` counts from 1. Momentum (or beta1) is one number for all, or, where
-            schedulers move it, a vector too.
-        memory: how many vectors, at first zero, the rule keeps from step to step.
-        momentum: what its momentum is unless a scheduler moves it.
-        code: what ``make`` does, as a reader would write it; ``{lr}`` is left to fill in.
+    ``update(weights, grads, lr, memory, step, momentum)`` works in place; ``step`` counts from 1.
+    Momentum (or beta1) is one number for all, or, where schedulers move it, a vector too.
     """
 
     make: Callable[..., optim.Optimizer]
     update: Callable[[Tensor, Tensor, Tensor, Memory, int, Momentum], object]
-    memory: int
-    momentum: float
-    code: str
+    memory: int  # how many vectors, at first zero, the rule keeps from step to step
+    momentum: float  # unless a scheduler moves it
+    code: str  # what ``make`` does, as a reader would write it; ``{lr}`` is left to fill in
 
 
 def _sgd(
@@ -83,22 +76,18 @@ def _adamw(
     _adam(weights, grads, lr, memory, step, momentum)
 
 
-RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        "sgd": Rule(optim.SGD, _sgd, 0, 0.0, "torch.optim.SGD(model.parameters(), lr={lr})"),
-        "momentum": Rule(
-            lambda params, lr: optim.SGD(params, lr=lr, momentum=0.9),
-            _momentum,
-            1,
-            0.9,
-            "torch.optim.SGD(model.parameters(), lr={lr}, momentum=0.9)",
-        ),
-        "adam": Rule(optim.Adam, _adam, 2, 0.9, "torch.optim.Adam(model.parameters(), lr={lr})"),
-        "adamw": Rule(
-            optim.AdamW, _adamw, 2, 0.9, "torch.optim.AdamW(model.parameters(), lr={lr})"
-        ),
-    }
-)
+RULES: Mapping[str, Rule] = {
+    "sgd": Rule(optim.SGD, _sgd, 0, 0.0, "torch.optim.SGD(model.parameters(), lr={lr})"),
+    "momentum": Rule(
+        lambda params, lr: optim.SGD(params, lr=lr, momentum=0.9),
+        _momentum,
+        1,
+        0.9,
+        "torch.optim.SGD(model.parameters(), lr={lr}, momentum=0.9)",
+    ),
+    "adam": Rule(optim.Adam, _adam, 2, 0.9, "torch.optim.Adam(model.parameters(), lr={lr})"),
+    "adamw": Rule(optim.AdamW, _adamw, 2, 0.9, "torch.optim.AdamW(model.parameters(), lr={lr})"),
+}
 
 
 def get_rule(name: str) -> Rule:
