@@ -36,11 +36,13 @@ def test_a_one_cycle_knows_how_many_steps_are_left():
     assert steps_left(scheduler) == 5
 
 
-def test_a_hook_on_a_parameter_is_seen():
+def test_a_hook_on_a_parameter_or_a_module_is_seen():
     model = nn.Linear(2, 1)
     assert hooked(model) == ""
     model.weight.register_hook(lambda grad: 2 * grad)
     assert hooked(model) == "weight"
+    model.register_forward_hook(lambda *_: None)
+    assert hooked(model) == "Linear"
 
 
 def test_only_what_draws_counts_as_a_draw():
