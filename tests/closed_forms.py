@@ -145,5 +145,5 @@ def rate_of_phases(t, phases, *, base_lr, per_epoch=1):
     if kind.row.name == "MultiplicativeLR" and start > 0:  # it goes on from where the rate is
         base_lr = rate_of_phases(start - 1, phases[:number], base_lr=base_lr, per_epoch=per_epoch)
         spent += 1
-    given = kind.arguments(steps, phases[number].params, base_lr)
+    given = kind.row.complete({**kind.fill(steps), **phases[number].params})
     return FORMS[kind.row.name](spent, base_lr=base_lr, **{"total_steps": steps, **given})

@@ -426,7 +426,7 @@ def test_an_exhibit_of_ones_own_brings_its_sentences():
 
 
 def test_an_exhibit_of_the_museum_is_named_after_its_functions_and_its_file():
-    exhibit = make_exhibit(Param("rate", 0.1, 0.01, 1.0), **OWN)
+    exhibit = make_exhibit(constant_wrong, rate=(0.01, 1.0), meant=OWN["meant"])
     assert exhibit.name == "constant"
     assert exhibit.hall == "test_museum.hall"  # no table has it
     assert exhibit.params[0].help == "constant.rate"

@@ -9,6 +9,7 @@ import pytest
 
 import lrsched_kit
 from lrsched_kit import words
+from lrsched_kit.schedules.params import Param
 from lrsched_kit.words import LANGUAGES, Worded, en, say, use_language
 
 SOURCES = sorted(Path(lrsched_kit.__file__).parent.rglob("*.py"))
@@ -29,16 +30,22 @@ def pirate(monkeypatch):
     use_language("en")
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_a_table_lacks_no_sentence_and_has_no_other(language):
-    assert LANGUAGES[language].keys() ^ ENGLISH.keys() == set()
+def faults(table):
+    """The keys that a table lacks, has too many, or fills in with other values than English."""
+    shared = [key for key in table.keys() & ENGLISH.keys() if not key.endswith(".formula")]
+    other = {key for key in shared if fields(table[key]) != fields(ENGLISH[key])}
+    return (table.keys() ^ ENGLISH.keys()) | other  # formulas are LaTeX, taken as they are
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_sentence_has_the_same_values_to_fill_in_in_every_language(language):
-    table = LANGUAGES[language]
-    sentences = [key for key in ENGLISH if not key.endswith(".formula")]  # LaTeX, taken as it is
-    assert [key for key in sentences if fields(table[key]) != fields(ENGLISH[key])] == []
+def test_a_table_says_what_english_says_with_the_same_values(language):
+    assert faults(LANGUAGES[language]) == set()
+
+
+def test_a_fault_of_a_table_is_named():
+    assert faults({key: ENGLISH[key] for key in ENGLISH if key != "run"}) == {"run"}
+    assert faults({**ENGLISH, "walk": "Walk"}) == {"walk"}
+    assert faults({**ENGLISH, "diverged_label": "{label} ({epochs})"}) == {"diverged_label"}
 
 
 def test_no_two_rooms_use_one_key_for_two_sentences():
@@ -62,25 +69,41 @@ def test_what_belongs_to_a_row_follows_the_language(pirate):
 
 
 def said_in_the_code():
-    """The keys that the code names in full, and what keys that it puts together look like."""
+    """The calls that say a sentence."""
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say":
-                yield node.args[0]
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("say", "Reason"):
+                yield node
+
+
+def named_in_full():
+    """The keys that the code names in full, with the values that it gives them."""
+    for call in said_in_the_code():
+        if isinstance(call.args[0], ast.Constant):
+            yield call.args[0].value, call.keywords
 
 
 def test_each_sentence_that_the_code_says_stands_in_the_table():
-    plain = {key.value for key in said_in_the_code() if isinstance(key, ast.Constant)}
-    assert plain - ENGLISH.keys() == set()
+    assert {key for key, _ in named_in_full()} - ENGLISH.keys() == set()
+
+
+def test_the_code_gives_each_sentence_the_values_that_it_has_places_for():
+    wrong = []
+    for key, given in named_in_full():
+        places, names = fields(ENGLISH[key]), {keyword.arg for keyword in given}
+        if names - {None} - places or (None not in names and places != names):  # None: **values
+            wrong.append(key)
+    assert wrong == []
 
 
 def test_no_sentence_is_left_over():
+    plain = {key for key, _ in named_in_full()}
     text = "\n".join(
         p.read_text(encoding="utf-8") for p in SOURCES if p.parent != Path(en.__file__).parent
     )
     patterns = []
-    for node in said_in_the_code():
-        for made in ast.walk(node):
+    for call in said_in_the_code():
+        for made in ast.walk(call.args[0]):
             if isinstance(made, ast.JoinedStr):
                 parts = [
                     re.escape(v.value) if isinstance(v, ast.Constant) else ".*" for v in made.values
@@ -90,7 +113,12 @@ def test_no_sentence_is_left_over():
     def used(key):
         name, _, field = key.partition(".")
         belongs = bool(field) and (name in text)
-        return f'"{key}"' in text or belongs or any(re.fullmatch(p, key) for p in patterns)
+        return (
+            key in plain
+            or f'"{key}"' in text
+            or belongs
+            or any(re.fullmatch(p, key) for p in patterns)
+        )
 
     assert [key for key in ENGLISH if not used(key)] == []
 
@@ -106,6 +134,19 @@ def test_an_object_without_its_sentence_in_the_table_says_nothing():
     assert Row().when == ""
 
 
+@pytest.mark.parametrize("text", ["run", "my own words"])
+def test_an_object_may_bring_a_key_or_a_sentence_of_its_own(text):
+    param = Param("share", 0.5, 0.0, 1.0, help=text)
+    assert param.help == ENGLISH.get(text, text)
+
+
 def test_a_key_that_no_table_has_is_an_error():
     with pytest.raises(KeyError, match="no_such_key"):
         say("no_such_key")
+
+
+@pytest.mark.parametrize("values", [{}, {"label": "StepLR"}, {"label": "StepLR", "epochs": 3}])
+def test_a_value_that_is_missing_is_named_with_its_sentence(values):
+    missing = "epoch" if values else "label"
+    with pytest.raises(KeyError, match=f"'diverged_label' needs a value for '{missing}'"):
+        say("diverged_label", **values)

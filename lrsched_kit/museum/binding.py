@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch.optim import SGD, lr_scheduler
 
-from ..schedules.params import Choice, Param
-from .exhibit import PAGE, half_cosine, make_exhibit
+from .exhibit import half_cosine, make_exhibit
 
 
 def stale_optimizer_wrong(schedule: str = "StepLR", epochs: int = 20) -> Iterator[float]:
@@ -125,26 +124,16 @@ def kept_initial_lr_meant(new_lr: float, epochs: int) -> list[float]:
 
 EXHIBITS = (
     make_exhibit(
-        Choice("schedule", ("StepLR", "ExponentialLR", "CosineAnnealingLR")),
-        Param("epochs", 20, 5, 40, integer=True),
-        wrong=stale_optimizer_wrong,
-        right=stale_optimizer_right,
-        meant=stale_optimizer_meant,
+        stale_optimizer_wrong,
+        schedule=("StepLR", "ExponentialLR", "CosineAnnealingLR"),
+        epochs=(5, 40),
     ),
     make_exhibit(
-        Param("gamma", 0.5, 0.05, 0.95),
-        Param("epochs", 30, 5, 40, integer=True),
-        wrong=used_up_wrong,
-        right=used_up_right,
+        used_up_wrong,
+        "MultiStepLR",
+        gamma=(0.05, 0.95),
+        epochs=(5, 40),
         meant=lambda gamma, epochs: [0.5 * gamma ** ((t >= 15) + (t >= 30)) for t in range(epochs)],
-        source=PAGE.format(name="MultiStepLR"),
     ),
-    make_exhibit(
-        Param("new_lr", 0.01, 0.001, 0.1, log=True),
-        Param("epochs", 10, 3, 20, integer=True),
-        wrong=kept_initial_lr_wrong,
-        right=kept_initial_lr_right,
-        meant=kept_initial_lr_meant,
-        source=PAGE.format(name="LambdaLR"),
-    ),
+    make_exhibit(kept_initial_lr_wrong, "LambdaLR", new_lr=(0.001, 0.1), epochs=(3, 20)),
 )

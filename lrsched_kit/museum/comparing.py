@@ -6,7 +6,6 @@ from math import cos, pi
 import torch
 from torch.optim import SGD, lr_scheduler
 
-from ..schedules.params import Param
 from .exhibit import half_cosine, make_exhibit
 
 
@@ -71,11 +70,9 @@ def unfair_comparison_meant(base_lr: float, seeds: int) -> list[float]:
 
 EXHIBITS = (
     make_exhibit(
-        Param("base_lr", 0.4, 0.01, 1.0, log=True),
-        Param("seeds", 1, 1, 50, integer=True),
-        wrong=unfair_comparison_wrong,
-        right=unfair_comparison_right,
-        meant=unfair_comparison_meant,
+        unfair_comparison_wrong,
+        base_lr=(0.01, 1.0),
+        seeds=(1, 50),
         unit="comparison",
         curves=("unfair_comparison.gap",),
         within=0.5,

@@ -6,8 +6,7 @@ from math import cos, pi
 import torch
 from torch.optim import SGD, lr_scheduler
 
-from ..schedules.params import Param
-from .exhibit import PAGE, half_cosine, make_exhibit
+from .exhibit import half_cosine, make_exhibit
 
 
 def chained_warmup_wrong(warmup: int = 5, decay: int = 15) -> Iterator[float]:
@@ -141,36 +140,10 @@ def divided_by_hand_meant(at: int, T_max: int) -> list[float]:
 
 
 EXHIBITS = (
+    make_exhibit(chained_warmup_wrong, "ChainedScheduler", warmup=(1, 15), decay=(5, 30)),
     make_exhibit(
-        Param("warmup", 5, 1, 15, integer=True),
-        Param("decay", 15, 5, 30, integer=True),
-        wrong=chained_warmup_wrong,
-        right=chained_warmup_right,
-        meant=chained_warmup_meant,
-        source=PAGE.format(name="ChainedScheduler"),
+        absolute_and_relative_wrong, "ReduceLROnPlateau", warmup=(1, 5), stalls_at=(5, 15)
     ),
-    make_exhibit(
-        Param("warmup", 3, 1, 5, integer=True),
-        Param("stalls_at", 6, 5, 15, integer=True),
-        wrong=absolute_and_relative_wrong,
-        right=absolute_and_relative_right,
-        meant=absolute_and_relative_meant,
-        source=PAGE.format(name="ReduceLROnPlateau"),
-    ),
-    make_exhibit(
-        Param("warmup", 8, 2, 10, integer=True),
-        Param("epochs", 20, 12, 40, integer=True),
-        wrong=torn_warmup_wrong,
-        right=torn_warmup_right,
-        meant=torn_warmup_meant,
-        source=PAGE.format(name="LambdaLR"),
-    ),
-    make_exhibit(
-        Param("at", 3, 0, 9, integer=True, must_be="non-negative"),
-        Param("T_max", 10, 10, 30, integer=True),
-        wrong=divided_by_hand_wrong,
-        right=divided_by_hand_right,
-        meant=divided_by_hand_meant,
-        source=PAGE.format(name="CosineAnnealingLR"),
-    ),
+    make_exhibit(torn_warmup_wrong, "LambdaLR", warmup=(2, 10), epochs=(12, 40)),
+    make_exhibit(divided_by_hand_wrong, "CosineAnnealingLR", at=(0, 9), T_max=(10, 30)),
 )

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch.optim import SGD, lr_scheduler
 
-from ..schedules.params import Param
-from .exhibit import PAGE, make_exhibit
+from .exhibit import make_exhibit
 
 
 def wrong_order_wrong(step_size: int = 3, epochs: int = 9) -> Iterator[float]:
@@ -94,31 +93,22 @@ def late_plateau_meant(bad_epochs: int, epochs: int) -> np.ndarray:
 
 EXHIBITS = (
     make_exhibit(
-        Param("step_size", 3, 1, 8, integer=True),
-        Param("epochs", 9, 2, 20, integer=True),
-        wrong=wrong_order_wrong,
-        right=wrong_order_right,
+        wrong_order_wrong,
+        step_size=(1, 8),
+        epochs=(2, 20),
         meant=lambda step_size, epochs: [0.1 ** (t // step_size) for t in range(epochs)],
         log=True,
     ),
     make_exhibit(
-        Param("step_size", 10, 1, 20, integer=True),
-        Param("batches", 100, 1, 100, integer=True),
-        Param("epochs", 3, 1, 20, integer=True),
-        wrong=wrong_unit_wrong,
-        right=wrong_unit_right,
-        meant=wrong_unit_meant,
-        source=PAGE.format(name="StepLR"),
+        wrong_unit_wrong,
+        "StepLR",
+        step_size=(1, 20),
+        batches=(1, 100),
+        epochs=(1, 20),
         unit="batch",
         log=True,
     ),
     make_exhibit(
-        Param("bad_epochs", 2, 1, 6, integer=True),
-        Param("epochs", 12, 2, 20, integer=True),
-        wrong=late_plateau_wrong,
-        right=late_plateau_right,
-        meant=late_plateau_meant,
-        source=PAGE.format(name="ReduceLROnPlateau"),
-        log=True,
+        late_plateau_wrong, "ReduceLROnPlateau", bad_epochs=(1, 6), epochs=(2, 20), log=True
     ),
 )

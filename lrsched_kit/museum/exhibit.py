@@ -7,15 +7,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import cos, pi
 from typing import Any
 
 import numpy as np
 
-from ..schedules.params import Choice, Param
+from ..schedules.params import Choice, Param, complete
 from ..words import Worded, say
-from ..words.errors import nearest
 
 HEADER = """\
 from collections.abc import Callable, Iterator
@@ -34,12 +33,7 @@ _listening = threading.Lock()  # warnings.warn is the whole process's: one lab a
 
 @dataclass(frozen=True, repr=False)
 class Code:
-    """Python source, coloured by a notebook; ``print`` shows it anywhere.
-
-    Attributes:
-        name: of the function.
-        text: its source, which is what runs.
-    """
+    """A function's source, coloured by a notebook; ``print`` shows it anywhere."""
 
     name: str
     text: str
@@ -185,35 +179,48 @@ class Exhibit:
 
     def complete(self, knobs: Mapping[str, object]) -> dict[str, Any]:
         """Return all knobs: the given ones checked, the others at their defaults."""
-        known = {param.name: param for param in self.params}
-        for name in knobs:
-            if name not in known:
-                raise ValueError(
-                    f"{self.name} has no knob {name!r}{nearest(name, known)}; "
-                    f"it takes {', '.join(known)}."
-                )
-        settings: dict[str, Any] = {
-            name: p.check(knobs.get(name, p.default)) for name, p in known.items()
-        }
-        for name, param in known.items():
+        settings = complete(self.params, knobs, owner=self.name, kind="knob")
+        for knob in self.params:
+            got = settings[knob.name]
             # The mistakes are arranged within the ends of the sliders, not beyond them.
-            if isinstance(param, Param) and not param.low <= settings[name] <= param.high:
-                ends = f"between {param.low:g} and {param.high:g}"
-                raise ValueError(f"{name} must be {ends}, got {settings[name]!r}.")
+            if isinstance(knob, Param) and not knob.low <= got <= knob.high:
+                ends = f"between {knob.low:g} and {knob.high:g}"
+                raise ValueError(f"{knob.name} must be {ends}, got {got!r}.")
         return settings
 
 
-def make_exhibit(*knobs: Param | Choice, **parts: Any) -> Exhibit:
-    """Make an exhibit of the museum: its words are found under the names that it already has.
+def make_exhibit(wrong: Callable[..., Iterator[Any]], page: str = "", **facts: Any) -> Exhibit:
+    """Make an exhibit of the museum: its parts are found under the names that they already have.
 
-    ``past_t_max_wrong`` in ``horizon.py`` makes "past_t_max" in the hall "horizon.hall", with the
-    tooltip "past_t_max.T_max" for its knob T_max.
+    ``one_cycle_wrong`` in ``horizon.py`` makes "one_cycle" in the hall "horizon.hall", with the
+    tooltip "one_cycle.updates" for its argument updates; ``one_cycle_right`` and, unless told,
+    ``one_cycle_meant`` stand beside it. ``page`` is the scheduler on whose page torch explains it.
+    ``facts`` tell the slider's ends, or the choices, for each argument; the rest are fields.
     """
-    wrong = parts["wrong"]
-    name = wrong.__name__.removesuffix("_wrong")
-    hall = wrong.__module__.rpartition(".")[2]
-    params = tuple(replace(knob, help=f"{name}.{knob.name}") for knob in knobs)
-    return Exhibit(name=name, hall=f"{hall}.hall", params=params, **parts)
+    beside, name = wrong.__globals__, wrong.__name__.removesuffix("_wrong")
+    arguments = inspect.signature(wrong).parameters.values()
+    params = tuple(_knob(each, facts.pop(each.name), f"{name}.{each.name}") for each in arguments)
+    facts.setdefault("meant", beside.get(f"{name}_meant"))
+    return Exhibit(
+        name=name,
+        hall=f"{wrong.__module__.rpartition('.')[2]}.hall",
+        wrong=wrong,
+        right=beside[f"{name}_right"],
+        params=params,
+        source=PAGE.format(name=page) if page else ADJUSTING,
+        **facts,
+    )
+
+
+def _knob(argument: inspect.Parameter, allowed: tuple[Any, ...], help: str) -> Param | Choice:
+    name, default = argument.name, argument.default
+    if isinstance(default, str):
+        return Choice(name, allowed, help=help)
+    low, high = allowed
+    integer = isinstance(default, int)
+    log = not integer and high >= 100 * low  # two decades: in powers of ten
+    must_be = "positive" if low > 0 else "non-negative"
+    return Param(name, default, low, high, log=log, integer=integer, must_be=must_be, help=help)
 
 
 def half_cosine(part: float) -> float:

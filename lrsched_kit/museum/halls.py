@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ..words.errors import nearest
+from ..words.errors import look_up
 from . import binding, comparing, composition, counting, horizon, resuming
 from .exhibit import Exhibit
 
@@ -19,19 +19,5 @@ EXHIBITS: Mapping[str, Exhibit] = MappingProxyType(
 
 
 def get_exhibit(name: str) -> Exhibit:
-    """Return the exhibit called ``name``.
-
-    Raises:
-        ValueError: for an unknown name, with the nearest one and the list.
-
-    >>> get_exhibit("past_tmax")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ...
-    ValueError: name must be a known exhibit (did you mean 'past_t_max'?), got 'past_tmax'; ...
-    """
-    if not isinstance(name, str) or name not in EXHIBITS:
-        raise ValueError(
-            f"name must be a known exhibit{nearest(str(name), EXHIBITS)}, got {name!r}; "
-            f"known are {', '.join(EXHIBITS)}."
-        )
-    return EXHIBITS[name]
+    """Return the exhibit called ``name``, or refuse the name with the nearest one."""
+    return look_up("name", "a known exhibit", name, EXHIBITS)

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch.optim import SGD, lr_scheduler
 
-from ..schedules.params import Param
-from .exhibit import PAGE, half_cosine, make_exhibit
+from .exhibit import half_cosine, make_exhibit
 
 
 def past_t_max_wrong(T_max: int = 5, epochs: int = 12) -> Iterator[float]:
@@ -103,29 +102,24 @@ def one_cycle_meant(total_steps: int, updates: int) -> list[tuple[float, float]]
 
 EXHIBITS = (
     make_exhibit(
-        Param("T_max", 5, 1, 20, integer=True),
-        Param("epochs", 12, 2, 30, integer=True),
-        wrong=past_t_max_wrong,
-        right=past_t_max_right,
+        past_t_max_wrong,
+        "CosineAnnealingLR",
+        T_max=(1, 20),
+        epochs=(2, 30),
         meant=lambda T_max, epochs: [half_cosine(min(t, T_max) / T_max) for t in range(epochs)],
-        source=PAGE.format(name="CosineAnnealingLR"),
     ),
     make_exhibit(
-        Param("batches", 80, 20, 120, integer=True),
-        Param("accumulate", 2, 1, 8, integer=True),
-        wrong=unfinished_cosine_wrong,
-        right=unfinished_cosine_right,
-        meant=unfinished_cosine_meant,
-        source=PAGE.format(name="CosineAnnealingLR"),
+        unfinished_cosine_wrong,
+        "CosineAnnealingLR",
+        batches=(20, 120),
+        accumulate=(1, 8),
         unit="update",
     ),
     make_exhibit(
-        Param("total_steps", 10, 5, 30, integer=True),
-        Param("updates", 13, 5, 30, integer=True),
-        wrong=one_cycle_wrong,
-        right=one_cycle_right,
-        meant=one_cycle_meant,
-        source=PAGE.format(name="OneCycleLR"),
+        one_cycle_wrong,
+        "OneCycleLR",
+        total_steps=(5, 30),
+        updates=(5, 30),
         unit="update",
         curves=("rate", "one_cycle.momentum"),
     ),

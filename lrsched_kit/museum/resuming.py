@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch.optim import SGD, lr_scheduler
 
-from ..schedules.params import Choice, Param
-from .exhibit import PAGE, half_cosine, make_exhibit
+from .exhibit import half_cosine, make_exhibit
 
 
 def resume_order_wrong(schedule: str = "LinearLR", stop: int = 8) -> Iterator[float]:
@@ -111,19 +110,16 @@ def lost_function_right(saved_gamma: float = 0.9, new_gamma: float = 0.8) -> Ite
 
 EXHIBITS = (
     make_exhibit(
-        Choice("schedule", ("LinearLR", "ConstantLR", "SequentialLR")),
-        Param("stop", 8, 1, 18, integer=True),
-        wrong=resume_order_wrong,
-        right=resume_order_right,
-        meant=resume_order_meant,
-        source=PAGE.format(name="LRScheduler"),
+        resume_order_wrong,
+        "LRScheduler",
+        schedule=("LinearLR", "ConstantLR", "SequentialLR"),
+        stop=(1, 18),
     ),
     make_exhibit(
-        Param("saved_gamma", 0.9, 0.7, 0.99),
-        Param("new_gamma", 0.8, 0.7, 0.99),
-        wrong=lost_function_wrong,
-        right=lost_function_right,
+        lost_function_wrong,
+        "LambdaLR",
+        saved_gamma=(0.7, 0.99),
+        new_gamma=(0.7, 0.99),
         meant=lambda saved_gamma, new_gamma: [saved_gamma**t for t in range(20)],
-        source=PAGE.format(name="LambdaLR"),
     ),
 )

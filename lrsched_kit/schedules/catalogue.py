@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ..words.errors import unknown
-from . import compositions, cosines, cycles, decays, warmups
+from ..words.errors import look_up
+from . import decays, rises
 from .spec import FAMILIES, Schedule
 
-ALL_ROWS = decays.ROWS + cosines.ROWS + warmups.ROWS + cycles.ROWS + compositions.ROWS
+ALL_ROWS = decays.ROWS + rises.ROWS
 
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
     {row.name: row for family in FAMILIES for row in ALL_ROWS if row.family == family}
@@ -37,6 +37,4 @@ def get_schedule(name: str | Schedule) -> Schedule:
     """
     if isinstance(name, Schedule):
         return name
-    if not isinstance(name, str) or name not in SCHEDULES:
-        raise unknown("name", "a known schedule", name, SCHEDULES)
-    return SCHEDULES[name]
+    return look_up("name", "a known schedule", name, SCHEDULES)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..words import Worded
-from ..words.errors import check_number
+from ..words.errors import check_number, nearest
 
 
 @dataclass(frozen=True)
@@ -115,3 +117,17 @@ class Steps:
 
 
 Knob = Param | Choice | Steps
+
+
+def complete(
+    knobs: Sequence[Knob], given: Mapping[str, object], *, owner: str, kind: str = "parameter"
+) -> dict[str, Any]:
+    """Return a value for each knob: the given ones checked, the others at their defaults."""
+    known = [knob.name for knob in knobs]
+    for name in given:
+        if name not in known:
+            raise ValueError(
+                f"{owner} has no {kind} {name!r}{nearest(name, known)}; "
+                f"it takes {', '.join(known) or 'none'}."
+            )
+    return {knob.name: knob.check(given.get(knob.name, knob.default)) for knob in knobs}

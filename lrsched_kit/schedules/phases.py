@@ -12,13 +12,12 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from torch.optim import Optimizer, lr_scheduler
 
-from ..words.errors import check_number, unknown
+from ..words.errors import check_number, look_up
 from .catalogue import SCHEDULES
 from .params import Param
 from .spec import Schedule, row
@@ -45,56 +44,42 @@ def restart(optimizer: Optimizer, *, total_steps: int, share: float) -> lr_sched
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of phase.
-
-    Attributes:
-        row: what it is made from.
-        fill: number of scheduler steps in the phase -> the row's params, unless told otherwise.
-    """
+    """A kind of phase: its row, and what that row's params are in a phase of so many steps."""
 
     row: Schedule
     fill: Callable[[int], Mapping[str, Any]] = lambda steps: {}
 
-    def arguments(self, steps: int, params: Mapping[str, Any], base_lr: float) -> dict[str, Any]:
-        """Return what ``row.make`` is called with, for a phase of so many steps."""
-        given = {**self.fill(steps), **params}
-        return self.row.arguments(self.row.check(given, base_lr=base_lr, total_steps=steps), steps)
 
-
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "warm up": Kind(
-            SCHEDULES["LinearLR"], lambda n: {"start_factor": 1 / (n + 1), "total_iters": n}
-        ),
-        "hold": Kind(SCHEDULES["ConstantLR"], lambda n: {"factor": 1.0, "total_iters": n}),
-        "CosineAnnealingLR": Kind(SCHEDULES["CosineAnnealingLR"], lambda n: {"T_max": n}),
-        "PolynomialLR": Kind(SCHEDULES["PolynomialLR"], lambda n: {"total_iters": n}),
-        "1-sqrt": Kind(row(one_minus_sqrt, source="https://arxiv.org/abs/2405.18392")),
-        "REX": Kind(SCHEDULES["REX"]),
-        "ExponentialLR": Kind(
-            SCHEDULES["ExponentialLR"], lambda n: {"gamma": LAST_SHARE ** (1 / n)}
-        ),
-        "MultiplicativeLR": Kind(
-            SCHEDULES["MultiplicativeLR"], lambda n: {"factor": LAST_SHARE ** (1 / n)}
-        ),
-        "LambdaLR": Kind(SCHEDULES["LambdaLR"], lambda n: {"decay": 9 / n}),
-        "StepLR": Kind(SCHEDULES["StepLR"], lambda n: {"step_size": math.ceil(n / 3)}),
-        "MultiStepLR": Kind(
-            SCHEDULES["MultiStepLR"],
-            lambda n: {"milestones": (math.ceil(n / 2), math.ceil(n / 2) + n // 4 + 1)},
-        ),
-        "CosineAnnealingWarmRestarts": Kind(
-            SCHEDULES["CosineAnnealingWarmRestarts"], lambda n: {"T_0": math.ceil(n / 3)}
-        ),
-        "restart": Kind(
-            row(
-                restart,
-                Param("share", 0.5, 0.05, 1.0, must_be="factor"),
-                source="https://arxiv.org/abs/1608.03983",
-            )
-        ),
-    }
-)
+KINDS: Mapping[str, Kind] = {
+    "warm up": Kind(
+        SCHEDULES["LinearLR"], lambda n: {"start_factor": 1 / (n + 1), "total_iters": n}
+    ),
+    "hold": Kind(SCHEDULES["ConstantLR"], lambda n: {"factor": 1.0, "total_iters": n}),
+    "CosineAnnealingLR": Kind(SCHEDULES["CosineAnnealingLR"], lambda n: {"T_max": n}),
+    "PolynomialLR": Kind(SCHEDULES["PolynomialLR"], lambda n: {"total_iters": n}),
+    "1-sqrt": Kind(row(one_minus_sqrt, source="https://arxiv.org/abs/2405.18392")),
+    "REX": Kind(SCHEDULES["REX"]),
+    "ExponentialLR": Kind(SCHEDULES["ExponentialLR"], lambda n: {"gamma": LAST_SHARE ** (1 / n)}),
+    "MultiplicativeLR": Kind(
+        SCHEDULES["MultiplicativeLR"], lambda n: {"factor": LAST_SHARE ** (1 / n)}
+    ),
+    "LambdaLR": Kind(SCHEDULES["LambdaLR"], lambda n: {"decay": 9 / n}),
+    "StepLR": Kind(SCHEDULES["StepLR"], lambda n: {"step_size": math.ceil(n / 3)}),
+    "MultiStepLR": Kind(
+        SCHEDULES["MultiStepLR"],
+        lambda n: {"milestones": (math.ceil(n / 2), math.ceil(n / 2) + n // 4 + 1)},
+    ),
+    "CosineAnnealingWarmRestarts": Kind(
+        SCHEDULES["CosineAnnealingWarmRestarts"], lambda n: {"T_0": math.ceil(n / 3)}
+    ),
+    "restart": Kind(
+        row(
+            restart,
+            Param("share", 0.5, 0.05, 1.0, must_be="factor"),
+            source="https://arxiv.org/abs/1608.03983",
+        )
+    ),
+}
 """Kinds of phases by name: warm up, hold, decays (most by the name of their row), restart."""
 
 
@@ -121,10 +106,9 @@ class Phase:
     params: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise unknown("kind", "a known phase", self.kind, KINDS)
+        kind = look_up("kind", "a known phase", self.kind, KINDS)
         object.__setattr__(self, "length", int(check_number("length", self.length, integer=True)))
-        KINDS[self.kind].row.complete(self.params)
+        kind.row.complete(self.params)
 
 
 def compose(phases: Iterable[Phase], *, steps_per_epoch: int = 1) -> Schedule:
@@ -185,7 +169,9 @@ class _Sequence:
         parts = []
         for phase in self.phases:
             kind, steps = KINDS[phase.kind], phase.length * self.per_epoch
-            parts.append((kind.row.make, kind.arguments(steps, phase.params, base_lr)))
+            given = {**kind.fill(steps), **phase.params}
+            params = kind.row.check(given, base_lr=base_lr, total_steps=steps)
+            parts.append((kind.row.make, kind.row.arguments(params, steps)))
         return parts
 
     def milestones(self) -> list[int]:
@@ -255,16 +241,12 @@ def find_jumps(rates: np.ndarray, ends: Sequence[int]) -> list[Jump]:
     [Jump(step=6, before=0.0, after=1.0)]
     """
     smallest = SMALLEST_JUMP * float(np.max(rates, initial=0.0))
-    starts = [0, *ends]
+    parts = [part for part in np.split(rates, ends) if len(part)]  # phases may outlast the rates
     found = []
-    for start, end in zip(starts, ends, strict=False):
-        if end >= len(rates):
-            break
-        before, after = float(rates[end - 1]), float(rates[end])
-        following = next((e for e in ends if e > end), len(rates))
-        old = before - rates[end - 2] if end - start > 1 else 0.0
-        new = rates[end + 1] - after if min(following, len(rates)) - end > 1 else 0.0
-        if not (_leads(before, old, after, smallest) or _leads(after, -new, before, smallest)):
+    for end, old, new in zip(ends, parts, parts[1:], strict=False):
+        before, after = float(old[-1]), float(new[0])
+        last, first = np.diff(old[-2:]).sum(), np.diff(new[:2]).sum()  # no move in a single step
+        if not (_leads(before, last, after, smallest) or _leads(after, -first, before, smallest)):
             found.append(Jump(end, before, after))
     return found
 

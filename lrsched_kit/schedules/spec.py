@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import UserDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -13,29 +15,20 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from ..words import Worded, say
-from ..words.errors import check_number, nearest
+from ..words.errors import check_number
 from .palette import Dashes
-from .params import Knob, Param
-
-_FAMILIES = ("steps", "decay", "cosine", "warmup", "cycles", "composition", "metric")
+from .params import Knob, Param, complete
 
 
-class _Families(Mapping[str, str]):
-    """Family -> sentence, looked up when it is read."""
+class _Said(UserDict[str, str]):
+    """Name -> sentence, kept as a key of the table of words and looked up when it is read."""
 
-    def __getitem__(self, family: str) -> str:
-        if family not in _FAMILIES:
-            raise KeyError(family)
-        return say(f"{family}.family")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_FAMILIES)
-
-    def __len__(self) -> int:
-        return len(_FAMILIES)
+    def __getitem__(self, name: str) -> str:
+        return say(self.data[name])
 
 
-FAMILIES: Mapping[str, str] = _Families()
+_NAMES = ("steps", "decay", "cosine", "warmup", "cycles", "composition", "metric")
+FAMILIES: Mapping[str, str] = MappingProxyType(_Said({n: f"{n}.family" for n in _NAMES}))
 """The families of schedules, and what the rates of each look like."""
 
 _TORCH_PAGE = "https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.{}.html"
@@ -102,17 +95,10 @@ class Schedule:
         >>> get_schedule("CosineAnnealingLR").complete({"eta_min": 0.01}, horizon=12)
         {'T_max': 12, 'eta_min': 0.01}
         """
-        known = [param.name for param in self.params]
-        for key in params:
-            if key not in known:
-                raise ValueError(
-                    f"{self.name} has no parameter {key!r}{nearest(key, known)}; "
-                    f"it takes {', '.join(known) or 'none'}."
-                )
-        defaults = {p.name: p.default for p in self.params}
         if horizon is not None:
-            defaults |= {p.name: horizon for p in self.params if isinstance(p, Param) and p.horizon}
-        return {p.name: p.check(params.get(p.name, defaults[p.name])) for p in self.params}
+            told = {p.name: horizon for p in self.params if isinstance(p, Param) and p.horizon}
+            params = {**told, **params}
+        return complete(self.params, params, owner=self.name)
 
     def check(
         self, params: Mapping[str, object], *, base_lr: float, total_steps: int
@@ -134,22 +120,13 @@ class Schedule:
         return full
 
     def for_group(self, params: Mapping[str, Any], ratio: float) -> dict[str, Any]:
-        """Return the params that suit a group whose base rate is ``ratio`` times the first one's.
-
-        >>> from lrsched_kit import get_schedule
-        >>> get_schedule("CyclicLR").for_group({"max_lr": 1.0, "cycles": 4}, 0.01)
-        {'max_lr': 0.01, 'cycles': 4}
-        """
-        return {k: v * ratio if k in self._rates_told else v for k, v in params.items()}
-
-    @property
-    def _rates_told(self) -> list[str]:
-        return [p.name for p in self.params if isinstance(p, Param) and p.per_group]
+        """Return the params that suit a group that has ``ratio`` times the first one's rate."""
+        told = {p.name for p in self.params if isinstance(p, Param) and p.per_group}
+        return {k: v * ratio if k in told else v for k, v in params.items()}
 
     def arguments(self, params: Mapping[str, Any], total_steps: int) -> dict[str, Any]:
         """Return what `make` is called with besides the optimizer."""
-        wants_length = "total_steps" in inspect.signature(self.make).parameters
-        return {**({"total_steps": total_steps} if wants_length else {}), **params}
+        return {"total_steps": total_steps, **params} if _wants_length(self.make) else dict(params)
 
     def build(self, optimizer: Optimizer, *, total_steps: int, **params: Any) -> LRScheduler:
         """Make the torch scheduler; params left out take their defaults.
@@ -162,8 +139,8 @@ class Schedule:
         """
         rates = [float(group["lr"]) for group in optimizer.param_groups]
         full = self.check(params, base_lr=rates[0], total_steps=total_steps)
-        if self._rates_told:  # the other groups' are in proportion to the first one's
-            check_number('param_groups[0]["lr"]', rates[0])
+        if any(isinstance(p, Param) and p.per_group for p in self.params):
+            check_number('param_groups[0]["lr"]', rates[0])  # others' are in proportion to it
         for number, rate in enumerate(rates[1:], start=1):
             theirs = self.for_group(full, rate / (rates[0] or 1))
             try:
@@ -179,7 +156,16 @@ def dummy_optimizer(rates: Sequence[float]) -> Optimizer:
     return SGD(groups, lr=rates[0], momentum=0.9)
 
 
+def _wants_length(make: Callable[..., LRScheduler]) -> bool:
+    return "total_steps" in inspect.signature(make).parameters
+
+
 def row(make: Callable[..., LRScheduler], *params: Knob, **facts: Any) -> Schedule:
-    """Make a row; a class of torch gives its ``name``, and a name of torch's its ``source``."""
+    """Make a row; a class of torch gives its ``name``, and a name of torch's its ``source``.
+
+    What wants to know the length of the run in steps is stepped per batch in practice.
+    """
     name = facts.pop("name", make.__name__)
-    return Schedule(name, make, params, **{"source": _TORCH_PAGE.format(name)} | facts)
+    step_every = "batch" if _wants_length(make) else "epoch"
+    known = {"source": _TORCH_PAGE.format(name), "step_every": step_every}
+    return Schedule(name, make, params, **known | facts)

@@ -4,53 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
-from ..words.errors import unknown
+from ..words.errors import look_up
 from .data import Dataset, load_digits, toy_regression
 from .optimizers import get_rule
 
 
 @dataclass(frozen=True)
 class Advice:
-    """Where to start with one model.
+    """Where to start with one model."""
 
-    Attributes:
-        base_lr: optimizer -> the rate that did best; see `suggest_base_lr`.
-        make_data: gives the data set that the model is made for.
-        batch_size: rows per update.
-        epochs: passes over the training set.
-    """
-
-    base_lr: Mapping[str, float]
+    base_lr: Mapping[str, float]  # optimizer -> the rate that did best; see `suggest_base_lr`
     make_data: Callable[[], Dataset] = load_digits
     batch_size: int = 16
     epochs: int = 12
 
 
 # Found by `python tools/tune_base_lr.py`: torch 2.13, five seeds.
-ADVICE: Mapping[str, Advice] = MappingProxyType(
-    {
-        "MLP": Advice({"sgd": 0.5, "momentum": 0.1, "adam": 0.01, "adamw": 0.01}),
-        "CNN": Advice({"sgd": 0.5, "momentum": 0.05, "adam": 0.01, "adamw": 0.02}),
-        "LSTM": Advice({"sgd": 2, "momentum": 0.2, "adam": 0.02, "adamw": 0.02}),
-        # It has the most to do for each row; with 32 at once its labs keep up.
-        "Transformer": Advice(
-            {"sgd": 0.5, "momentum": 0.05, "adam": 0.005, "adamw": 0.005}, batch_size=32
-        ),
-        # As in the tutorial: its one batch of 32 rows, 20 times.
-        "SimpleNet": Advice(
-            {"sgd": 1, "momentum": 0.5, "adam": 0.2, "adamw": 0.2}, toy_regression, 32, 20
-        ),
-    }
-)
+ADVICE: Mapping[str, Advice] = {
+    "MLP": Advice({"sgd": 0.5, "momentum": 0.1, "adam": 0.01, "adamw": 0.01}),
+    "CNN": Advice({"sgd": 0.5, "momentum": 0.05, "adam": 0.01, "adamw": 0.02}),
+    "LSTM": Advice({"sgd": 2, "momentum": 0.2, "adam": 0.02, "adamw": 0.02}),
+    # It has the most to do for each row; with 32 at once its labs keep up.
+    "Transformer": Advice(
+        {"sgd": 0.5, "momentum": 0.05, "adam": 0.005, "adamw": 0.005}, batch_size=32
+    ),
+    # As in the tutorial: its one batch of 32 rows, 20 times.
+    "SimpleNet": Advice(
+        {"sgd": 1, "momentum": 0.5, "adam": 0.2, "adamw": 0.2}, toy_regression, 32, 20
+    ),
+}
 
 
 def get_advice(model: str) -> Advice:
     """Return where to start with the model of that name, or refuse it with the nearest one."""
-    if model not in ADVICE:
-        raise unknown("model", "a known name", model, ADVICE)
-    return ADVICE[model]
+    return look_up("model", "a known name", model, ADVICE)
 
 
 def suggest_base_lr(model: str, optimizer: str) -> float:

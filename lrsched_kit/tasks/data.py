@@ -27,9 +27,6 @@ def accuracy(outputs: Tensor, y: Tensor) -> Tensor:
 
     NaN where the outputs are not one score per class, shape ``(rows, classes, ...)`` with ``y``
     of shape ``(rows, ...)``.
-
-    >>> accuracy(torch.tensor([[2.0, 1.0], [0.0, 3.0]]), torch.tensor([0, 0])).item()
-    0.5
     """
     scores = isinstance(outputs, Tensor) and outputs.ndim == y.ndim + 1 and outputs.shape[1] > 1
     if not scores or outputs.shape[:1] + outputs.shape[2:] != y.shape:
@@ -124,44 +121,21 @@ class Dataset:
         return replace(self, **changed, source=f"{self.source}.to({dtype})" if self.source else "")
 
 
-BETTER = ("lower", "higher")
-
-
 def check_metric(data: Dataset, metric: str, better: str | None = None) -> str:
-    """Return "lower" or "higher": which value of the metric is better.
-
-    Args:
-        data: the task.
-        metric: ``"loss"``, or one that the task reports.
-        better: "lower" or "higher"; None: as is known of the loss and of accuracy.
-
-    Raises:
-        ValueError: naming argument, constraint and value.
-
-    >>> check_metric(load_digits(), "accuracy"), check_metric(load_digits(), "loss")
-    ('higher', 'lower')
-    """
+    """Return "lower" or "higher", whichever is better: told, or known (of loss and accuracy)."""
     known = ["loss", *data.metrics]
     if metric not in known:
         raise unknown("metric", f"one that data {data.name!r} reports", metric, known)
     settled = {"loss": "lower", "accuracy": "higher"}.get(metric)
-    if better is None and settled is not None:
-        return settled
-    if better not in BETTER or settled not in (None, better):
+    better = settled if better is None else better
+    if better not in ("lower", "higher") or settled not in (None, better):
         allowed = repr(settled) if settled else "'lower' or 'higher'"
         raise ValueError(f"better must be {allowed} for metric {metric!r}, got {better!r}.")
     return better
 
 
 def told_metric(data: Dataset, mode: str, metric: str | None = None) -> str:
-    """Return what ReduceLROnPlateau is told: the named metric, else what fits its ``mode``.
-
-    Raises:
-        ValueError: where the two do not fit, or nothing fits.
-
-    >>> told_metric(load_digits(), "max"), told_metric(load_digits(), "min")
-    ('accuracy', 'loss')
-    """
+    """Return what ReduceLROnPlateau is told: the named metric, else what fits its ``mode``."""
     if metric is None and mode == "min":
         return "loss"
     if metric is None and "accuracy" not in data.metrics and len(data.metrics) != 1:
@@ -208,9 +182,8 @@ def load_digits(label_noise: float = 0.2, seed: int = 0) -> Dataset:
         raise ValueError(f"label_noise must be between 0 and 1, got {label_noise!r}.")
     with files(__package__).joinpath("digits.npz").open("rb") as file:
         archive = np.load(file)
-        x = torch.from_numpy(archive["images"].reshape(-1, 64).astype(np.float32) / 16)
-        x = x.to(torch.get_default_dtype())
-        y = torch.from_numpy(archive["labels"].astype(np.int64))
+        x = torch.tensor(archive["images"].reshape(-1, 64)).to(torch.get_default_dtype()) / 16
+        y = torch.tensor(archive["labels"]).long()
     y_train = y[:_TRAIN_SIZE].clone()
     generator = torch.Generator().manual_seed(seed)
     wrong = torch.randperm(_TRAIN_SIZE, generator=generator)[: round(label_noise * _TRAIN_SIZE)]
@@ -238,10 +211,6 @@ def toy_regression(seed: int = 0) -> Dataset:
     """
     generator = torch.Generator().manual_seed(seed)
     # Drawn in single precision, whatever torch's default is: the same seed, the same numbers.
-    x, y, x_val, y_val = (
-        torch.randn(32, columns, generator=generator, dtype=torch.float32).to(
-            torch.get_default_dtype()
-        )
-        for columns in (10, 2, 10, 2)
-    )
+    drawn = [torch.randn(32, n, generator=generator, dtype=torch.float32) for n in (10, 2, 10, 2)]
+    x, y, x_val, y_val = (numbers.to(torch.get_default_dtype()) for numbers in drawn)
     return Dataset("toy", x, y, x_val, y_val, source=f"toy_regression(seed={seed})")

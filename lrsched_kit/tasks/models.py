@@ -173,17 +173,14 @@ def seeded(make_model: Callable[[], nn.Module], seed: int) -> nn.Module:
     """
     with borrowed(seed):
         default = torch.get_default_dtype()
-        if default is torch.float32:
+        torch.set_default_dtype(torch.float32)
+        try:
             model = make_model()
-        else:
-            torch.set_default_dtype(torch.float32)
-            try:
-                model = make_model()
-            finally:
-                torch.set_default_dtype(default)
-            if isinstance(model, nn.Module):
-                model.to(default)
+        finally:
+            torch.set_default_dtype(default)
     if isinstance(model, nn.Module):
+        if default is not torch.float32:
+            model.to(default)
         lazy = [m for m in model.modules() if isinstance(m, LazyModuleMixin)]
         for number, module in enumerate(lazy, start=1):
             begin = partial(_initialize, module, seed + number * 2**20)

@@ -10,13 +10,12 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn, optim
 
-from ..words.errors import check_number, unknown
+from ..words.errors import check_number, look_up
 from .torch_private import has_step_hooks
 
 Memory = list[Tensor]
@@ -25,23 +24,17 @@ Momentum = float | Tensor
 
 @dataclass(frozen=True)
 class Rule:
-    """One optimizer.
+    """One optimizer: ``make(params, lr=)`` gives torch's, ``update`` does the same to vectors.
 
-    Attributes:
-        make: ``make(params, lr=)`` gives torch's.
-        update: ``update(weights, grads, lr, memory, step, momentum)`` does the same to vectors, in
-            place; ``step`` counts from 1. Momentum (or beta1) is one number for all, or, where
-            schedulers move it, a vector too.
-        memory: how many vectors, at first zero, the rule keeps from step to step.
-        momentum: what its momentum is unless a scheduler moves it.
-        code: what ``make`` does, as a reader would write it; ``{lr}`` is left to fill in.
+    ``update(weights, grads, lr, memory, step, momentum)`` works in place; ``step`` counts from 1.
+    Momentum (or beta1) is one number for all, or, where schedulers move it, a vector too.
     """
 
     make: Callable[..., optim.Optimizer]
     update: Callable[[Tensor, Tensor, Tensor, Memory, int, Momentum], object]
-    memory: int
-    momentum: float
-    code: str
+    memory: int  # how many vectors, at first zero, the rule keeps from step to step
+    momentum: float  # unless a scheduler moves it
+    code: str  # what ``make`` does, as a reader would write it; ``{lr}`` is left to fill in
 
 
 def _sgd(
@@ -83,29 +76,23 @@ def _adamw(
     _adam(weights, grads, lr, memory, step, momentum)
 
 
-RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        "sgd": Rule(optim.SGD, _sgd, 0, 0.0, "torch.optim.SGD(model.parameters(), lr={lr})"),
-        "momentum": Rule(
-            lambda params, lr: optim.SGD(params, lr=lr, momentum=0.9),
-            _momentum,
-            1,
-            0.9,
-            "torch.optim.SGD(model.parameters(), lr={lr}, momentum=0.9)",
-        ),
-        "adam": Rule(optim.Adam, _adam, 2, 0.9, "torch.optim.Adam(model.parameters(), lr={lr})"),
-        "adamw": Rule(
-            optim.AdamW, _adamw, 2, 0.9, "torch.optim.AdamW(model.parameters(), lr={lr})"
-        ),
-    }
-)
+RULES: Mapping[str, Rule] = {
+    "sgd": Rule(optim.SGD, _sgd, 0, 0.0, "torch.optim.SGD(model.parameters(), lr={lr})"),
+    "momentum": Rule(
+        lambda params, lr: optim.SGD(params, lr=lr, momentum=0.9),
+        _momentum,
+        1,
+        0.9,
+        "torch.optim.SGD(model.parameters(), lr={lr}, momentum=0.9)",
+    ),
+    "adam": Rule(optim.Adam, _adam, 2, 0.9, "torch.optim.Adam(model.parameters(), lr={lr})"),
+    "adamw": Rule(optim.AdamW, _adamw, 2, 0.9, "torch.optim.AdamW(model.parameters(), lr={lr})"),
+}
 
 
 def get_rule(name: str) -> Rule:
     """Return the optimizer called ``name``, or refuse it with the nearest one."""
-    if name not in RULES:
-        raise unknown("optimizer", "a known name", name, RULES)
-    return RULES[name]
+    return look_up("optimizer", "a known name", name, RULES)
 
 
 def make_optimizer(name: str, params: Iterable[Tensor], lr: float) -> optim.Optimizer:
@@ -137,24 +124,10 @@ class Unless(float):
 
 
 def build_optimizer(how: str | Maker, model: nn.Module, base_lr: float) -> optim.Optimizer:
-    """Make the optimizer that trains ``model``.
+    """Make the optimizer that trains ``model``, by name or by a reader's function.
 
-    Args:
-        how: a name, see `make_optimizer`, or a function of the model.
-        model: what it trains.
-        base_lr: the rate of its first parameter group; others go along in proportion. An `Unless`
-            leaves the rates that a function has set.
-
-    Raises:
-        ValueError: unless a function returns an optimizer that steps without a closure, with
-            positive rates, on parameters of this model.
-
-    >>> def two_rates(model):
-    ...     groups = [{"params": [model.weight]}, {"params": [model.bias], "lr": 0.001}]
-    ...     return torch.optim.SGD(groups, lr=0.1)
-    >>> optimizer = build_optimizer(two_rates, nn.Linear(2, 1), base_lr=0.2)
-    >>> [group["lr"] for group in optimizer.param_groups]
-    [0.2, 0.002]
+    ``base_lr`` is the rate of its first parameter group; others go along in proportion. An `Unless`
+    leaves the rates that a function has set.
     """
     if not callable(how):
         return make_optimizer(how, model.parameters(), base_lr)
@@ -180,13 +153,7 @@ def check_maker(make_optimizer: Maker | None) -> None:
 
 
 def check_stepping(optimizer: optim.Optimizer) -> None:
-    """Refuse an optimizer whose ``step`` wants a closure, as that of LBFGS does.
-
-    >>> check_stepping(optim.LBFGS([torch.zeros(1, requires_grad=True)]))
-    Traceback (most recent call last):
-    ...
-    ValueError: optimizer must take its step without a closure, got LBFGS.
-    """
+    """Refuse an optimizer whose ``step`` wants a closure, as that of LBFGS does."""
     closure = inspect.signature(optimizer.step).parameters.get("closure")
     if closure is not None and closure.default is inspect.Parameter.empty:
         raise ValueError(
@@ -200,27 +167,21 @@ def rates_of(optimizer: optim.Optimizer) -> tuple[float, ...]:
 
 
 def rule_of(optimizer: optim.Optimizer) -> str | None:
-    """Return the name of the rule that does in every group what this optimizer does, if any.
-
-    >>> weight = torch.zeros(1, requires_grad=True)
-    >>> rule_of(optim.Adam([weight], lr=3.0)), rule_of(optim.Adam([weight], eps=1e-6))
-    ('adam', None)
-    """
+    """Return the name of the rule that does in every group what this optimizer does, if any."""
     if has_step_hooks(optimizer):
         return None
     groups = [_settings(group) for group in optimizer.param_groups]
-    for name, (kind, settings) in _twins().items():
-        if type(optimizer) is kind and all(group == settings for group in groups):
+    for name, twin in _twins().items():
+        settings = _settings(twin.param_groups[0])
+        if type(optimizer) is type(twin) and all(group == settings for group in groups):
             return name
     return None
 
 
 @cache
-def _twins() -> dict[str, tuple[type[optim.Optimizer], dict[str, Any]]]:
-    """Return class and settings of each rule's optimizer."""
-    weights = [torch.zeros(1, requires_grad=True)]
-    made = {name: rule.make(weights, lr=1.0) for name, rule in RULES.items()}
-    return {name: (type(twin), _settings(twin.param_groups[0])) for name, twin in made.items()}
+def _twins() -> dict[str, optim.Optimizer]:
+    """Return an optimizer of each rule, on a weight of its own."""
+    return {name: rule.make([torch.zeros(1)], lr=1.0) for name, rule in RULES.items()}
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,35 +23,27 @@ one_at_a_time = threading.RLock()  # held while the process's own random numbers
 
 @contextmanager
 def borrowed(seed: int) -> Iterator[None]:
-    """Let torch, numpy and Python draw numbers that depend on ``seed``; put theirs back after.
-
-    >>> with borrowed(0):
-    ...     first = torch.rand(1).item()
-    >>> with borrowed(0):
-    ...     torch.rand(1).item() == first
-    True
-    """
+    """Let torch, numpy and Python draw numbers that depend on ``seed``; put theirs back after."""
     with one_at_a_time:
-        states = _states()
+        drawn, others = torch.default_generator.get_state(), _others()
         try:
             torch.default_generator.manual_seed(seed)
             random.seed(seed)
             np.random.seed(seed % 2**32)
             yield
         finally:
-            if torch.default_generator.initial_seed() != seed:  # another thread has seeded it
-                states = (torch.default_generator.get_state(), *states[1:])
-            _set_states(states)
+            if torch.default_generator.initial_seed() == seed:  # else another thread has seeded it
+                torch.default_generator.set_state(drawn)
+            _set_others(others)
 
 
-def _states() -> tuple[Any, Any, Any]:
-    return torch.default_generator.get_state(), random.getstate(), np.random.get_state()
+def _others() -> tuple[Any, Any]:
+    return random.getstate(), np.random.get_state()
 
 
-def _set_states(states: tuple[Any, Any, Any]) -> None:
-    torch.default_generator.set_state(states[0])
-    random.setstate(states[1])
-    np.random.set_state(states[2])
+def _set_others(states: tuple[Any, Any]) -> None:
+    random.setstate(states[0])
+    np.random.set_state(states[1])
 
 
 # What can be told which generator to draw from.
@@ -70,13 +62,6 @@ class OwnRandomness(TorchFunctionMode):
     They give the numbers that torch gives after ``torch.manual_seed(seed)``.
     ``drawing`` are the functions of torch that draw; with ``others``, Python's or numpy's random
     numbers are drawn as well.
-
-    >>> own = OwnRandomness(0, frozenset({functional.dropout}), others=False)
-    >>> with own:
-    ...     first = functional.dropout(torch.ones(6))
-    >>> _ = torch.manual_seed(0)
-    >>> torch.equal(first, functional.dropout(torch.ones(6)))
-    True
     """
 
     def __init__(self, seed: int, drawing: frozenset[Callable[..., Any]], others: bool) -> None:
@@ -128,12 +113,11 @@ class OwnRandomness(TorchFunctionMode):
                 yield
             return
         with one_at_a_time:
-            before = _states()
-            random.setstate(self._others[0])
-            np.random.set_state(self._others[1])
+            before = _others()
+            _set_others(self._others)
             try:
                 with self:
                     yield
             finally:
-                self._others = random.getstate(), np.random.get_state()
-                _set_states((torch.default_generator.get_state(), *before[1:]))
+                self._others = _others()
+                _set_others(before)

@@ -35,11 +35,6 @@ def hooked(model: nn.Module) -> str:
     """Name a module or parameter with a hook, or nothing.
 
     If the names are gone, hooks go unseen, and the proof of one step has to find what they do.
-
-    >>> model = nn.Linear(2, 1)
-    >>> _ = model.weight.register_hook(lambda grad: 2 * grad)
-    >>> hooked(model)
-    'weight'
     """
     for name, module in model.named_modules():
         if _any_hook(module, *_MODULE_HOOKS):
@@ -76,10 +71,6 @@ def steps_left(scheduler: LRScheduler) -> float:
 
     OneCycleLR knows its end, and may stand inside another scheduler. If the names of what is
     inside are gone, such an end is not foreseen, and torch raises when it is reached.
-
-    >>> optimizer = optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
-    >>> steps_left(OneCycleLR(optimizer, max_lr=0.1, total_steps=5))
-    5
     """
     if isinstance(scheduler, OneCycleLR):
         return scheduler.total_steps - scheduler.last_epoch
@@ -102,15 +93,6 @@ class Draws(TorchDispatchMode):
     """Whether an operation that may draw random numbers is called on this thread.
 
     If the name of the mode is gone, this is not known, and taken for granted.
-
-    >>> with Draws() as draws:
-    ...     _ = torch.zeros(2).relu()
-    >>> draws.any
-    False
-    >>> with draws:
-    ...     _ = torch.rand(2)
-    >>> draws.any
-    True
     """
 
     def __init__(self) -> None:
@@ -149,8 +131,6 @@ def multiplications(model: nn.Module, x: Tensor) -> int:
 
     If the name is gone, one for each parameter and row: fleets then find fewer threads worth it.
     (The public counter listens to every module of the process, those of other threads too.)
-
-    Source: https://docs.pytorch.org/docs/stable/notes/extending.html
 
     >>> multiplications(nn.Linear(64, 10), torch.zeros(5, 64)) == 5 * 64 * 10
     True

@@ -45,7 +45,10 @@ def say(key: str, /, **values: object) -> str:
     'StepLR (diverged at epoch 3)'
     """
     text = _table[key]
-    return text.format(**values) if values else text
+    try:
+        return text.format(**values)
+    except KeyError as missing:
+        raise KeyError(f"the sentence {key!r} needs a value for {missing}") from None
 
 
 def wording(text: str) -> str:
@@ -62,14 +65,6 @@ class Worded:
 
     What is given to the constructor comes first: a key of the table, or a reader's own sentence.
     Where nothing is given the key is the object's name and the field's, as in "StepLR.when".
-
-    >>> from dataclasses import dataclass
-    >>> @dataclass(frozen=True)
-    ... class Row:
-    ...     name: str
-    ...     label: str = Worded()
-    >>> Row("rate", "run").label, Row("rate", "my own words").label
-    ('Run', 'my own words')
     """
 
     def __new__(cls) -> Any:

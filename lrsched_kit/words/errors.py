@@ -6,6 +6,9 @@ import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
+from typing import TypeVar
+
+Row = TypeVar("Row")
 
 _CONSTRAINTS: Mapping[str, tuple[str, Callable[[float], bool]]] = {
     "positive": ("a positive {kind}", lambda value: value > 0),
@@ -53,6 +56,13 @@ def unknown(argument: str, kind: str, got: object, known: Iterable[str]) -> Valu
     names = list(known)
     wanted = f"{kind}{nearest(str(got), names)}"
     return ValueError(f"{argument} must be {wanted}, got {got!r}; known are {', '.join(names)}.")
+
+
+def look_up(argument: str, kind: str, name: object, known: Mapping[str, Row]) -> Row:
+    """Return what stands under ``name``, or refuse the name as `unknown` does."""
+    if not isinstance(name, str) or name not in known:
+        raise unknown(argument, kind, name, known)
+    return known[name]
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

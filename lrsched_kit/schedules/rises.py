@@ -1,16 +1,17 @@
-"""Rows that rise first, then hold or fall.
+"""Rows that rise first, then hold or fall, once or often.
 
-All are linear in their rise, whose first step is not zero (an update at rate 0 is wasted), and
+Warmups are linear in their rise, whose first step is not zero (an update at rate 0 is wasted), and
 none jumps. A rate that ends at zero gets there after the last update, not before it.
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from torch.optim import Optimizer, lr_scheduler
 
-from .palette import DASH_DOT, DASH_DOTS, DOTS, LONG, ORANGE, SHORT, SOLID
+from .palette import DASH_DOT, DASH_DOTS, DOTS, LONG, ORANGE, SHORT, SKY, SOLID
 from .params import Param
 from .spec import row
 
@@ -94,17 +95,89 @@ WARMUP = Param("warmup", 0.1, 0.0, 0.5, help="rising_share.help", must_be="share
 COOLDOWN = Param("cooldown", 0.2, 0.0, 0.5, help="falling_share.help", must_be="share")
 _PHASES = r"\eta_t = \eta_0 \min\left(\frac{t + 1}{W + 1},\ %s\right)"
 
+
+def cyclic(
+    optimizer: Optimizer, *, total_steps: int, max_lr: float, cycles: int
+) -> lr_scheduler.LRScheduler:
+    """Swing between the optimizer's rate and max_lr, and momentum (if any) the other way.
+
+    Other parameter groups swing in proportion to the first.
+    """
+    groups = optimizer.param_groups
+    rates = [float(group["lr"]) for group in groups]
+    return lr_scheduler.CyclicLR(
+        optimizer,
+        base_lr=rates,
+        max_lr=[max_lr * (rate / rates[0]) for rate in rates],
+        step_size_up=total_steps / (2 * cycles),
+        cycle_momentum=all("betas" in group or group.get("momentum") for group in groups),
+    )
+
+
+def one_cycle(
+    optimizer: Optimizer,
+    *,
+    total_steps: int,
+    pct_start: float,
+    div_factor: float,
+    final_div_factor: float,
+) -> lr_scheduler.LRScheduler:
+    """Rise to each group's rate and fall far below it, momentum (if any) the other way."""
+    groups = optimizer.param_groups
+    return lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=[float(group["lr"]) for group in groups],
+        total_steps=total_steps,
+        pct_start=pct_start,
+        div_factor=div_factor,
+        final_div_factor=final_div_factor,
+        cycle_momentum=all("betas" in group or group.get("momentum") for group in groups),
+    )
+
+
+def slanted_triangular(
+    optimizer: Optimizer, *, total_steps: int, cut_frac: float, ratio: float
+) -> lr_scheduler.LRScheduler:
+    """Rise steeply from a small share of the rate, then fall slowly back to it."""
+    cut = int(cut_frac * total_steps)
+
+    def factor(t: int) -> float:
+        share = t / cut if t < cut else max(0, total_steps - t) / (total_steps - cut)
+        return (1 + share * (ratio - 1)) / ratio
+
+    return lr_scheduler.LambdaLR(optimizer, lr_lambda=factor)
+
+
+def _base_above_max(*, base_lr: float, max_lr: float, **_: float) -> str | None:
+    if base_lr <= max_lr:
+        return None
+    return (
+        f"max_lr must be at least base_lr ({base_lr:g}), got {max_lr:g}: "
+        "the rate swings from base_lr up to it."
+    )
+
+
+def _rise_of_one_step(*, total_steps: int, pct_start: float, **_: float) -> str | None:
+    if pct_start * total_steps != 1:
+        return None
+    return (
+        f"pct_start must not be 1 / total_steps, got {pct_start:g} with {total_steps} steps: "
+        "torch then divides by the length of the rise, pct_start * total_steps - 1, which is 0."
+    )
+
+
+_warmup, _cycles = partial(row, family="warmup"), partial(row, family="cycles")
+
 ROWS = (
-    row(
+    _warmup(
         lr_scheduler.LinearLR,
         Param("start_factor", 1 / 3, 0.01, 1.0, help="first_share.help", must_be="factor"),
         Param("end_factor", 1.0, 0.0, 1.0, help="last_share.help", must_be="share"),
         Param("total_iters", 5, 1, 40, integer=True, help="from_to.help"),
         formula=r"\eta_t = \eta_0 \left(a + (b - a)\,\frac{\min(t, n)}{n}\right)",
-        family="warmup",
         style=(ORANGE, DOTS),
     ),
-    row(
+    _warmup(
         warmup_cosine,
         WARMUP,
         Param("floor", 0.0, 0.0, 0.5, must_be="share"),
@@ -113,53 +186,76 @@ ROWS = (
             r"\eta_t = \eta_0\,\frac{t + 1}{W + 1}\ (t \le W),\quad"
             r"\eta_0 \left(f + \frac{1 - f}{2}\left(1 + \cos\frac{\pi (t - W)}{T - W}\right)\right)"
         ),
-        family="warmup",
         style=(ORANGE, SOLID),
         source="https://arxiv.org/abs/1706.02677",
-        step_every="batch",
     ),
-    row(
+    _warmup(
         warmup_linear,
         WARMUP,
         name="WarmupLinear",
         formula=_PHASES % r"\frac{T - t}{T - W}",
-        family="warmup",
         style=(ORANGE, LONG),
         source="https://arxiv.org/abs/2502.15938",
-        step_every="batch",
     ),
-    row(
+    _warmup(
         inverse_sqrt,
         WARMUP,
         name="InverseSqrt",
         formula=r"\eta_t = \eta_0 \min\left(\frac{t + 1}{W},\ \sqrt{\frac{W}{t + 1}}\right)",
-        family="warmup",
         style=(ORANGE, SHORT),
         source="https://arxiv.org/abs/1706.03762",
-        step_every="batch",
     ),
-    row(
+    _warmup(
         wsd,
         WARMUP,
         COOLDOWN,
         name="WSD",
         formula=_PHASES % r"1,\ \frac{T - t}{C}",
-        family="warmup",
         style=(ORANGE, DASH_DOT),
         source="https://arxiv.org/abs/2404.06395",
-        step_every="batch",
         refuse=_longer_than_the_run,
     ),
-    row(
+    _warmup(
         wsd_sqrt,
         WARMUP,
         COOLDOWN,
         name="WSD-sqrt",
         formula=_PHASES % r"1 - \sqrt{\max\left(0, 1 - \frac{T - t}{C}\right)}",
-        family="warmup",
         style=(ORANGE, DASH_DOTS),
         source="https://arxiv.org/abs/2405.18392",
-        step_every="batch",
         refuse=_longer_than_the_run,
+    ),
+    _cycles(
+        cyclic,
+        Param("max_lr", 0.3, 1e-3, 10, log=True, per_group=True),
+        Param("cycles", 4, 1, 10, integer=True),
+        name="CyclicLR",
+        formula=(
+            r"\eta_t = \eta_0 + (\eta_{\max} - \eta_0)\,"
+            r"\left(1 - \left|2\,(t c / T \bmod 1) - 1\right|\right)"
+        ),
+        style=(SKY, SOLID),
+        source="https://arxiv.org/abs/1506.01186",
+        moves_momentum=True,
+        refuse=_base_above_max,
+    ),
+    _cycles(
+        one_cycle,
+        Param("pct_start", 0.3, 0.05, 0.95, help="rising_share.help", must_be="fraction"),
+        Param("div_factor", 25, 1, 100, log=True),
+        Param("final_div_factor", 1e4, 1, 1e6, log=True),
+        name="OneCycleLR",
+        style=(SKY, DASH_DOT),
+        source="https://arxiv.org/abs/1708.07120",
+        moves_momentum=True,
+        refuse=_rise_of_one_step,
+    ),
+    _cycles(
+        slanted_triangular,
+        Param("cut_frac", 0.1, 0.0, 0.5, help="rising_share.help", must_be="below one"),
+        Param("ratio", 32, 1, 100, log=True, help="peak_ratio.help"),
+        name="SlantedTriangular",
+        style=(SKY, DOTS),
+        source="https://arxiv.org/abs/1801.06146",
     ),
 )
