@@ -14,10 +14,10 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..tasks.data import Dataset, accuracy, told_metric
 from ..tasks.optimizers import RULES, momentum_of, rates_of
+from ..words import say
 from .batched import Stack, part_of
 from .history import History
 from .loop import Training, evaluating, scheduler_steps
-from .proof import Reason
 from .runs import Member
 
 
@@ -94,9 +94,7 @@ class _PerRun:
 class Together:
     """Runs whose weights are one stack, and whose optimizers follow one rule.
 
-    Attributes:
-        members: the runs.
-        histories: their live records.
+    ``histories`` are the live records of the whole fleet.
     """
 
     def __init__(
@@ -104,12 +102,12 @@ class Together:
         members: Sequence[Member],
         stack: Stack,
         data: Dataset,
-        *,
-        epochs: int,
         batch_size: int,
+        histories: list[History],
     ) -> None:
-        self.members, layout = members, members[0].layout
+        self._members, layout = members, members[0].layout
         self._stack, self._data, self._batch_size = stack, data, batch_size
+        self._histories = histories
         self._lengths = torch.tensor([len(part) for part in data.x_train.split(batch_size)])
         self._steps = len(self._lengths)
         self._rates = _Rates(members, self._steps)
@@ -119,32 +117,27 @@ class Together:
         self._lr = _PerRun(stack, group_of)
         self._momentum = _PerRun(stack, dict.fromkeys(group_of, 0))
         self._updates = 0
-        groups = len(layout.rates)
-        self.histories = [
-            History.empty(epochs, self._steps, metrics=data.metrics, groups=groups) for _ in members
-        ]
-        self._going = np.full(len(members), True)
         if not stack.model.training:
             stack.model.train()
 
     @property
     def running(self) -> bool:
         """Whether any run goes on."""
-        return bool(self._going.any())
+        return any(self._histories[m.place].diverged_at is None for m in self._members)
 
     def advance(
         self, epoch: int, orders: Mapping[int, Tensor], stopping: Callable[[], bool]
     ) -> None:
         """Make one pass over the data, and write it down."""
         if epoch > 0:  # only now: some schedules refuse a step beyond their last
-            self._rates.step([self._told(k, epoch - 1) for k in range(len(self.members))])
+            self._rates.step([self._told(member, epoch - 1) for member in self._members])
         momenta, *rates = self._rates.now()
         self._lr.plan(np.stack(rates))
         momentum: float | Tensor = momenta[0, 0].item()
         if (momenta != momentum).any():
             self._momentum.plan(momenta[np.newaxis])
             momentum = self._momentum.vector
-        order = torch.stack([orders[member.seed] for member in self.members])
+        order = torch.stack([orders[member.run.seed] for member in self._members])
         labels = self._data.y_train[order].split(self._batch_size, dim=1)
         found: list[Tensor] = []
         for step, rows in enumerate(order.split(self._batch_size, dim=1)):
@@ -158,13 +151,12 @@ class Together:
             scores = self._evaluate() if len(found) == len(labels) else None
             self._note(epoch, np.stack(rates), torch.stack(found, dim=1).double(), scores)
 
-    def _told(self, k: int, epoch: int) -> float:
-        """Return what run k's scheduler is told, if it asks."""
-        member = self.members[k]
+    def _told(self, member: Member, epoch: int) -> float:
+        """Return what a run's scheduler is told, if it asks."""
         if member.mode is None:
             return math.nan
         metric = told_metric(self._data, member.mode, member.run.metric)
-        return float(self.histories[k].of(metric)[epoch])
+        return float(self._histories[member.place].of(metric)[epoch])
 
     def _update(self, rows: Tensor, y: Tensor, momentum: float | Tensor) -> Tensor:
         """Take one step on such rows of the data, shape ``(runs, batch)``; return the losses."""
@@ -185,7 +177,7 @@ class Together:
 
     def _evaluate(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Return losses and metrics of all runs on the validation set."""
-        data, stack, count = self._data, self._stack, len(self.members)
+        data, stack, count = self._data, self._stack, len(self._members)
         with evaluating(stack.model):
             outputs = stack.outputs(data.x_val, shared=True)
             loss = stack.losses(outputs, data.y_val.expand(count, *data.y_val.shape))
@@ -199,7 +191,7 @@ class Together:
             # max() finds the class that argmax() finds, several times faster.
             right = outputs.movedim(2, 1).max(1).indices == y
             return right.double().flatten(1).mean(1).numpy()
-        runs = range(len(self.members))
+        runs = range(len(self._members))
         return np.array([float(metric(part_of(outputs, k), y)) for k in runs])
 
     def _note(
@@ -216,8 +208,10 @@ class Together:
         """
         made = found.shape[1]
         sums = (found * self._lengths[:made]).cumsum(1).numpy()
-        for k in np.flatnonzero(self._going):
-            history = self.histories[k]
+        for k, member in enumerate(self._members):
+            history = self._histories[member.place]
+            if history.diverged_at is not None:
+                continue
             bad = np.flatnonzero(~np.isfinite(sums[k]))
             last = bad[0] if len(bad) else made - 1
             history.group_lr[:, epoch * self._steps :][:, : last + 1] = rates[:, k, : last + 1]
@@ -229,28 +223,35 @@ class Together:
                 for name, values in scores[1].items():
                     history.metrics[name][epoch] = values[k]
             if len(bad) or not np.isfinite(history.val_loss[epoch]):
-                self.histories[k] = replace(history, diverged_at=epoch)
-                self._going[k] = False
+                self._histories[member.place] = replace(history, diverged_at=epoch)
+
+
+class Reason:
+    """Why a run trains by itself: a sentence, put into words when it is read."""
+
+    def __init__(self, key: str, **values: object) -> None:
+        self._key, self._values = key, values
+
+    def __str__(self) -> str:
+        return say(self._key, **self._values)
+
+    @property
+    def is_other_kind(self) -> bool:
+        """Whether its model is not that of the first seed, which was tried out."""
+        return self._key in ("alone_shapes", "alone_calls")
 
 
 class Alone:
-    """A run that trains by itself, in `train`'s own loop; the attributes are those of `Together`.
+    """A run that trains by itself, in `train`'s own loop, and why; else like `Together`."""
 
-    Args:
-        member: the run.
-        training: what `train` would do.
-        reason: why it trains by itself.
-    """
-
-    def __init__(self, member: Member, training: Training, reason: Reason) -> None:
-        self.members, self.running = [member], True
-        self._training, self._reason = training, reason
+    def __init__(
+        self, place: int, training: Training, reason: Reason, histories: list[History]
+    ) -> None:
+        self.running = True
+        self._place, self._training, self._why = place, training, str(reason)
+        self._histories = histories
         self._epochs: Iterator[int] | None = None
-
-    @property
-    def histories(self) -> list[History]:
-        """The live record, which says why it stands by itself."""
-        return [replace(self._training.history, alone=str(self._reason))]
+        self._note()
 
     def advance(
         self, epoch: int, orders: Mapping[int, Tensor], stopping: Callable[[], bool]
@@ -259,3 +260,7 @@ class Alone:
         self._epochs = self._epochs or self._training.epochs(stopping)
         next(self._epochs, None)
         self.running = self._training.history.diverged_at is None
+        self._note()
+
+    def _note(self) -> None:
+        self._histories[self._place] = replace(self._training.history, alone=self._why)

@@ -129,15 +129,7 @@ def train(
     """
     with one_thread():
         run = Training(
-            model,
-            data,
-            optimizer,
-            scheduler,
-            epochs=epochs,
-            batch_size=batch_size,
-            seed=seed,
-            step_every=step_every,
-            metric=metric,
+            model, data, optimizer, scheduler, epochs, batch_size, seed, step_every, metric
         )
         for epoch in run.epochs(should_stop or (lambda: False)):
             if on_epoch is not None:
@@ -158,7 +150,6 @@ class Training:
         data: Dataset,
         optimizer: Optimizer,
         scheduler: LRScheduler | None,
-        *,
         epochs: int,
         batch_size: int,
         seed: int,

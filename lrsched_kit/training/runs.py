@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -66,14 +65,8 @@ class Layout:
 
     @property
     def relative(self) -> Layout:
-        """The same with the first group's rate for a unit."""
-        return replace(self, rates=tuple(rate / self.rates[0] for rate in self.rates))
-
-    def is_like(self, other: Layout) -> bool:
-        """Whether the two differ by a common factor of their rates at most."""
-        same = (self.rule, self.group_of) == (other.rule, other.group_of)
-        mine, theirs = self.relative.rates, other.relative.rates
-        return same and len(mine) == len(theirs) and all(map(math.isclose, mine, theirs))
+        """The same with the first group's rate for a unit, rounded: one proof does for both."""
+        return replace(self, rates=tuple(float(f"{r / self.rates[0]:.9g}") for r in self.rates))
 
 
 def layout_of(optimizer: Optimizer, model: nn.Module) -> Layout:
@@ -130,11 +123,6 @@ class Member:
     total_steps: int
     mode: str | None
     has_own_scheduler: bool
-
-    @property
-    def seed(self) -> int:
-        """Of its weights, and of the order of its batches."""
-        return self.run.seed
 
     @property
     def unit(self) -> str:

@@ -7,14 +7,15 @@ back. What a model does outside itself (a hook that writes into a list, say) it 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
 from ..tasks.data import Dataset
@@ -67,7 +68,12 @@ class Trial:
         return [getattr(function, "__name__", "") for function, _ in self.calls]
 
 
-class _Recorder(TorchFunctionMode):
+class Recorder(TorchFunctionMode):
+    """Collects the functions of torch that are called on this thread, and what they are given.
+
+    With ``listen``, it finds out which of them draw random numbers.
+    """
+
     def __init__(self, *, listen: bool) -> None:
         super().__init__()
         self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
@@ -77,6 +83,7 @@ class _Recorder(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
+        """Call ``func``, and write it down."""
         kwargs = kwargs or {}
         given = (*args, *kwargs.values())
         self.calls.append((func, tuple(value for value in given if isinstance(value, PLAIN))))
@@ -88,13 +95,6 @@ class _Recorder(TorchFunctionMode):
         if draws.any and not torch.equal(before, torch.default_generator.get_state()):
             self.drawing.add(func)
         return found
-
-
-@contextmanager
-def record() -> Iterator[list[Any]]:
-    """Collect the functions of torch that are called on this thread, with their plain arguments."""
-    with _Recorder(listen=False) as recorder:
-        yield recorder.calls
 
 
 def try_out(model: nn.Module, data: Dataset, batch_size: int) -> Trial:
@@ -134,11 +134,34 @@ def batch_sizes(rows: int, batch_size: int) -> list[int]:
     return list(dict.fromkeys([min(batch_size, rows), rows % batch_size or batch_size]))
 
 
+def reached_by(model: nn.Module, data: Dataset, rows: int) -> tuple[frozenset[str], bool]:
+    """Name the parameters that gradients of a batch of so many rows reach.
+
+    Also say whether they go through a derivative of the reader's own: one that clips, say, does
+    so only where gradients are large, and a step that is tried need not show it.
+    """
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not model.training:
+        model.train()
+    loss = data.loss_fn(model(data.x_train[:rows]), data.y_train[:rows])
+    nodes: dict[Any, None] = {}  # of the graph that derivatives are worked out by
+    todo = [loss.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in nodes:
+            nodes[node] = None
+            todo += [following for following, _ in node.next_functions]
+    own = any(isinstance(node, BackwardCFunction) for node in nodes)
+    grads = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+    found = frozenset(name for name, grad in zip(named, grads, strict=True) if grad is not None)
+    return found, own
+
+
 def _run(model: nn.Module, data: Dataset, batch_size: int, *, listen: bool) -> tuple[Trial, bool]:
     """Return what it does, and whether it drew and nobody listened to which function did."""
     rows = len(data.x_train)
     sizes = batch_sizes(rows, batch_size)
-    recorder = _Recorder(listen=listen)
+    recorder = Recorder(listen=listen)
     with unchanged(model, data.loss_fn) as changed:
         torch_before, others_before = torch.default_generator.get_state(), _others()
         if not model.training:
@@ -167,7 +190,7 @@ def _others() -> tuple[Any, ...]:
     return random.getstate(), numpys[1].tobytes(), numpys[2]
 
 
-def _outputs(model: nn.Module, data: Dataset, part: str, rows: slice, recorder: _Recorder) -> Any:
+def _outputs(model: nn.Module, data: Dataset, part: str, rows: slice, recorder: Recorder) -> Any:
     """Make outputs and their loss, and return the former; say in words what goes wrong."""
     x, y = (getattr(data, f"{name}_{part}")[rows] for name in "xy")
     try:
