@@ -25,9 +25,8 @@ from .batched import LinearStack, Stack, linear_layers
 from .groups import Alone, Reason, Together
 from .history import History
 from .loop import Training
-from .pool import Pool
 from .proof import MOST_TOGETHER, Ways
-from .runs import Layout, Member, Run, layout_of, members_of
+from .runs import Layout, Member, Pool, Run, layout_of, members_of
 from .threads import crew, one_thread
 from .trial import try_out
 from .unchanged import unchanged
@@ -173,7 +172,7 @@ class Fleet:
         'it draws random numbers (dropout)'
         """
         with one_thread():
-            member = Member(0, run, self._layout(run), 1, None, has_own_scheduler=False)
+            member = Member(0, run, self._layout(run))
             ((reason, _),) = self._ways.of([member])
         return "" if reason is None else str(reason)
 

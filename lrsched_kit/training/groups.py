@@ -21,32 +21,29 @@ from .loop import Training, evaluating, scheduler_steps
 from .runs import Member
 
 
-class _Rates:
-    """What torch's schedulers say, epoch by epoch; runs that must agree share one scheduler."""
+def _rates(
+    members: Sequence[Member], steps: int
+) -> Generator[np.ndarray, Sequence[float] | None, None]:
+    """Yield each epoch's momentum and rates by group, shape ``(1 + groups, runs, steps)``.
 
-    def __init__(self, members: Sequence[Member], steps: int) -> None:
-        self._steps = steps
-        self._keys: list[Hashable] = []
-        self._sources: dict[Hashable, Generator[np.ndarray, float, None]] = {}
-        for member in members:
-            layout = member.layout
-            own = None if member.mode is None else member.place
-            params = sorted(member.run.params.items())
-            key = (id(member.schedule), *params, layout.rates, layout.rule, member.unit, own)
-            if key not in self._sources:
-                self._sources[key] = _source(member, steps)
-            self._keys.append(key)
-        self._now = {key: next(source) for key, source in self._sources.items()}
-
-    def now(self) -> np.ndarray:
-        """Return this epoch's momentum and rates by group, ``(1 + groups, runs, steps)``."""
-        shape = len(self._now[self._keys[0]]), self._steps
-        return np.stack([np.broadcast_to(self._now[key], shape) for key in self._keys], 1)
-
-    def step(self, told: Sequence[float]) -> None:
-        """Go on to the next epoch; each scheduler that asks is told its run's metric."""
-        by_key = dict(zip(self._keys, told, strict=True))
-        self._now = {key: source.send(by_key[key]) for key, source in self._sources.items()}
+    It is sent what each run's scheduler is told. Runs that must agree share one scheduler.
+    """
+    keys: list[Hashable] = []
+    sources: dict[Hashable, Generator[np.ndarray, float, None]] = {}
+    for member in members:
+        layout = member.layout
+        own = None if member.mode is None else member.place
+        params = sorted(member.run.params.items())
+        key = (id(member.schedule), *params, layout.rates, layout.rule, member.unit, own)
+        if key not in sources:
+            sources[key] = _source(member, steps)
+        keys.append(key)
+    now = {key: next(source) for key, source in sources.items()}
+    shape = 1 + len(members[0].layout.rates), steps
+    while True:
+        told = yield np.stack([np.broadcast_to(now[key], shape) for key in keys], 1)
+        by_key = dict(zip(keys, told or [], strict=True))
+        now = {key: source.send(by_key[key]) for key, source in sources.items()}
 
 
 def _source(member: Member, steps: int) -> Generator[np.ndarray, float, None]:
@@ -110,7 +107,7 @@ class Together:
         self._histories = histories
         self._lengths = torch.tensor([len(part) for part in data.x_train.split(batch_size)])
         self._steps = len(self._lengths)
-        self._rates = _Rates(members, self._steps)
+        self._rates = _rates(members, self._steps)
         self._rule = RULES[layout.rule or ""]
         self._memory = [torch.zeros_like(stack.weights) for _ in range(self._rule.memory)]
         group_of = dict(layout.group_of)
@@ -129,9 +126,9 @@ class Together:
         self, epoch: int, orders: Mapping[int, Tensor], stopping: Callable[[], bool]
     ) -> None:
         """Make one pass over the data, and write it down."""
-        if epoch > 0:  # only now: some schedules refuse a step beyond their last
-            self._rates.step([self._told(member, epoch - 1) for member in self._members])
-        momenta, *rates = self._rates.now()
+        # Schedulers step only now: some refuse a step beyond their last.
+        told = [self._told(member, epoch - 1) for member in self._members] if epoch else None
+        momenta, *rates = self._rates.send(told)
         self._lr.plan(np.stack(rates))
         momentum: float | Tensor = momenta[0, 0].item()
         if (momenta != momentum).any():

@@ -250,7 +250,7 @@ def _step(model: nn.Module, data: Dataset, how: str | Maker, trial: Trial) -> tu
 def _steps_together(stack: Stack, data: Dataset, layout: Layout, count: int) -> list[_Step]:
     """Take the same step as a fleet does, for all models at once."""
     layout = replace(layout, rates=tuple(_LR * rate for rate in layout.rates))
-    members = [Member(k, Run("Constant"), layout, 1, None, False) for k in range(count)]
+    members = [Member(k, Run("Constant"), layout) for k in range(count)]
     histories = [History.empty(1, 1, metrics=data.metrics) for _ in members]
     order = torch.randperm(len(data.x_train), generator=torch.Generator().manual_seed(0))
     fleet = Together(members, stack, data, _ROWS, histories)
