@@ -214,9 +214,7 @@ def linear_layers(model: nn.Module, data: Dataset, trial: Trial) -> list[str]:
     passes, rest = divmod(len(called), len(pass_))
     if rest or called != pass_ * passes or not _CALLS.union(_VIEWS).issuperset(trial.names):
         return []
-    outputs = model(data.x_train[:2]).sum()
-    grads = torch.autograd.grad(outputs, list(model.parameters()), allow_unused=True)
-    return [] if any(grad is None for grad in grads) else layers
+    return layers
 
 
 def _reads_only_layers(module: nn.Module) -> bool:

@@ -93,14 +93,8 @@ def train_many(
     >>> histories[2].epoch_lr.round(6).tolist()
     [0.1, 0.1, 0.01, 0.01]
     """
-    return Fleet(make_model, data, batch_size).train(
-        runs,
-        epochs=epochs,
-        step_every=step_every,
-        make_optimizer=make_optimizer,
-        on_epoch=on_epoch,
-        should_stop=should_stop,
-    )
+    fleet = Fleet(make_model, data, batch_size)
+    return fleet.train(runs, epochs, step_every, make_optimizer, on_epoch, should_stop)
 
 
 class Fleet:
@@ -183,7 +177,6 @@ class Fleet:
     def train(
         self,
         runs: Sequence[Run],
-        *,
         epochs: int,
         step_every: str = "epoch",
         make_optimizer: Maker | None = None,

@@ -254,7 +254,7 @@ class Alone:
         self, epoch: int, orders: Mapping[int, Tensor], stopping: Callable[[], bool]
     ) -> None:
         """Train for one epoch."""
-        self._epochs = self._epochs or self._training.epochs(stopping)
+        self._epochs = self._epochs or self._training.run(stopping)
         next(self._epochs, None)
         self.running = self._training.history.diverged_at is None
         self._note()

@@ -238,7 +238,7 @@ def _step(model: nn.Module, data: Dataset, how: str | Maker, trial: Trial) -> tu
 
     model.forward = recorded
     training = Training(model, data, optimizer, None, 1, _ROWS, 0, "epoch", trial=trial)
-    list(training.epochs(lambda: False))
+    list(training.run(lambda: False))
     weights = {name: p.detach() for name, p in model.named_parameters()}
     reached = {name for name, p in model.named_parameters() if p.grad is not None}
     still = frozenset(weights) - (reached & dict(layout.group_of).keys())

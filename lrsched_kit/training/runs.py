@@ -150,20 +150,15 @@ def _member_of(
     """Return a complete run as a fleet needs it; ``steps`` are the updates of an epoch."""
     total_steps = scheduler_steps(epochs, steps, run.step_every)
     member = Member(place, run, layout, total_steps)
-    schedule, mode, own = member.schedule, None, False
-    if SCHEDULES.get(schedule.name) is schedule and not callable(run.optimizer):
-        schedule.check(run.params, base_lr=run.base_lr, total_steps=total_steps)
-        if schedule.metric_driven:
-            mode = run.params.get("mode", "min")
-    else:  # what it is, it shows when it is made
-        scheduler = member.build(dummy_optimizer(layout.rates))
-        own = not all(type(p).__module__.startswith("torch.optim") for p in parts_of(scheduler))
-        if isinstance(scheduler, ReduceLROnPlateau):
-            mode = scheduler.mode
-        else:
-            check_length(scheduler, total_steps)
+    if SCHEDULES.get(member.schedule.name) is member.schedule and not callable(run.optimizer):
+        member.schedule.check(run.params, base_lr=run.base_lr, total_steps=total_steps)
+    scheduler = member.build(dummy_optimizer(layout.rates))  # what it is, it shows when it is made
+    own = not all(type(p).__module__.startswith("torch.optim") for p in parts_of(scheduler))
+    mode = scheduler.mode if isinstance(scheduler, ReduceLROnPlateau) else None
     check_step_every(member.unit, wants_metric=mode is not None)
-    if mode is not None:
+    if mode is None:
+        check_length(scheduler, total_steps)
+    else:
         told_metric(data, mode, run.metric)
     return replace(member, mode=mode, has_own_scheduler=own)
 

@@ -1,4 +1,4 @@
-"""The script behind "Show code": one setting in plain PyTorch, with a reader's functions as text."""
+"""The script behind "Show code": one setting in plain PyTorch, and a reader's functions as text."""
 
 from __future__ import annotations
 
