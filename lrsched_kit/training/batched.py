@@ -205,16 +205,12 @@ def linear_layers(model: nn.Module, data: Dataset, trial: Trial) -> list[str]:
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     chained = all(before[1] == after[0] for before, after in pairwise(sizes))
     plain = chained and params == trained == set(model.state_dict())
+    plain = plain and all(map(_reads_only_layers, modules.values()))
     if not layers or not plain or data.x_train.ndim != 2:
-        return []
-    if not all(map(_reads_only_layers, modules.values())):
         return []
     pass_ = ["linear", *["relu", "linear"] * (len(layers) - 1)]
     called = [name.rstrip("_") for name in trial.names if name not in _VIEWS]
-    passes, rest = divmod(len(called), len(pass_))
-    if rest or called != pass_ * passes or not _CALLS.union(_VIEWS).issuperset(trial.names):
-        return []
-    return layers
+    return layers if called == pass_ * (len(called) // len(pass_)) else []
 
 
 def _reads_only_layers(module: nn.Module) -> bool:

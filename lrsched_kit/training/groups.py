@@ -20,6 +20,8 @@ from .history import History
 from .loop import Training, evaluating, scheduler_steps
 from .runs import Member
 
+_Scores = tuple[np.ndarray, dict[str, np.ndarray]]  # loss and metrics of each run
+
 
 def _rates(
     members: Sequence[Member], steps: int
@@ -172,7 +174,7 @@ class Together:
             )
         return found
 
-    def _evaluate(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def _evaluate(self) -> _Scores:
         """Return losses and metrics of all runs on the validation set."""
         data, stack, count = self._data, self._stack, len(self._members)
         with evaluating(stack.model):
@@ -191,13 +193,7 @@ class Together:
         runs = range(len(self._members))
         return np.array([float(metric(part_of(outputs, k), y)) for k in runs])
 
-    def _note(
-        self,
-        epoch: int,
-        rates: np.ndarray,
-        found: Tensor,
-        scores: tuple[np.ndarray, dict[str, np.ndarray]] | None,
-    ) -> None:
+    def _note(self, epoch: int, rates: np.ndarray, found: Tensor, scores: _Scores | None) -> None:
         """Write down an epoch.
 
         A run ends at its first non-finite loss, though its numbers went on being computed; this

@@ -24,7 +24,7 @@ from ..tasks.torch_private import Draws
 from .fit import Misfit, check_finite, check_metrics, first_line, loss_of
 from .unchanged import PLAIN, unchanged
 
-_TRIES = 4  # how often a model is run again to see whether it was the one that drew
+_TRIES = 4  # how often a model is run to see whether it was the one that drew
 
 _ABOUT_GRADIENTS = [
     Tensor.register_hook,
@@ -69,16 +69,12 @@ class Trial:
 
 
 class Recorder(TorchFunctionMode):
-    """Collects the functions of torch that are called on this thread, and what they are given.
+    """Collects the functions of torch that are called on this thread, and which of them draw."""
 
-    With ``listen``, it finds out which of them draw random numbers.
-    """
-
-    def __init__(self, *, listen: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self.drawing: set[Callable[..., Any]] = set()
-        self._listen = listen
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
@@ -87,8 +83,6 @@ class Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         given = (*args, *kwargs.values())
         self.calls.append((func, tuple(value for value in given if isinstance(value, PLAIN))))
-        if not self._listen:
-            return func(*args, **kwargs)
         before = torch.default_generator.get_state()
         with Draws() as draws:  # other threads draw, too: only what is called here counts
             found = func(*args, **kwargs)
@@ -120,11 +114,10 @@ out_features=3, bias=True): give it 10 outputs, one per class.
             f"make_model must return a model with parameters, got {type(model).__name__} "
             "with nothing to train."
         )
-    trial, drew = _run(model, data, batch_size, listen=False)
     for _ in range(_TRIES):  # other threads may draw, too; what a model draws, it draws each time
-        if not drew and not trial.others:
+        trial = _run(model, data, batch_size)
+        if not trial.others:
             break
-        trial, drew = _run(model, data, batch_size, listen=True)
     check_finite(model, data)
     return trial
 
@@ -157,13 +150,12 @@ def reached_by(model: nn.Module, data: Dataset, rows: int) -> tuple[frozenset[st
     return found, own
 
 
-def _run(model: nn.Module, data: Dataset, batch_size: int, *, listen: bool) -> tuple[Trial, bool]:
-    """Return what it does, and whether it drew and nobody listened to which function did."""
+def _run(model: nn.Module, data: Dataset, batch_size: int) -> Trial:
     rows = len(data.x_train)
     sizes = batch_sizes(rows, batch_size)
-    recorder = Recorder(listen=listen)
+    recorder = Recorder()
     with unchanged(model, data.loss_fn) as changed:
-        torch_before, others_before = torch.default_generator.get_state(), _others()
+        before = _others()
         if not model.training:
             model.train()
         for size in sizes:
@@ -179,10 +171,8 @@ def _run(model: nn.Module, data: Dataset, batch_size: int, *, listen: bool) -> t
         model.eval()
         with torch.no_grad():  # all rows: some metrics make no sense of a few
             check_metrics(data, _outputs(model, data, "val", slice(None), recorder))
-        drew = not torch.equal(torch_before, torch.default_generator.get_state())
-        others = _others() != others_before
-    trial = Trial(tuple(recorder.calls), frozenset(recorder.drawing), others, changed())
-    return trial, drew and not listen
+        others = _others() != before
+    return Trial(tuple(recorder.calls), frozenset(recorder.drawing), others, changed())
 
 
 def _others() -> tuple[Any, ...]:
