@@ -143,8 +143,6 @@ class Fleet:
             with unchanged(first):
                 work = multiplications(first.eval(), self._data.x_train[:2])
         self._work = work / len(self._data.x_train[:2]) * (LinearStack if layers else Stack).price
-        named = first.named_parameters()
-        self._one_group = tuple(sorted((name, 0) for name, p in named if p.requires_grad))
 
     def fresh(self, seed: int) -> nn.Module:
         """Return one more model of that seed, to be trained."""
@@ -155,16 +153,7 @@ class Fleet:
         return self._layout(run).rates
 
     def why_alone(self, run: Run) -> str:
-        """Say why such a run trains by itself; or nothing, where it trains together with others.
-
-        >>> from lrsched_kit import load_digits
-        >>> from lrsched_kit import MLP
-        >>> Fleet(MLP, load_digits()).why_alone(Run("StepLR"))
-        ''
-        >>> make_model = lambda: nn.Sequential(nn.Linear(64, 10), nn.Dropout())
-        >>> Fleet(make_model, load_digits()).why_alone(Run("StepLR"))
-        'it draws random numbers (dropout)'
-        """
+        """Say why such a run trains by itself; or nothing, where it trains together with others."""
         with one_thread():
             member = Member(0, run, self._layout(run))
             ((reason, _),) = self._ways.of([member])
@@ -186,10 +175,8 @@ class Fleet:
         """Train all ``runs`` together: see `train_many`."""
         members = self._members(runs, epochs, step_every, make_optimizer)
         epochs, rows = int(epochs), len(self._data.x_train)
-        orders = {
-            seed: torch.Generator().manual_seed(seed) for seed in {m.run.seed for m in members}
-        }
-        metrics = self._data.metrics
+        seeds, metrics = {member.run.seed for member in members}, self._data.metrics
+        orders = {seed: torch.Generator().manual_seed(seed) for seed in seeds}
         histories = [
             History.empty(epochs, self._steps, metrics=metrics, groups=len(member.layout.rates))
             for member in members
@@ -227,10 +214,9 @@ class Fleet:
 
     def _layout(self, run: Run) -> Layout:
         """Return how that run's optimizer moves its model's parameters."""
-        if callable(run.optimizer):
-            model = self._models[run.seed]
-            return layout_of(build_optimizer(run.optimizer, model, run.base_lr), model)
-        return Layout(run.optimizer, (run.base_lr,), self._one_group)
+        # What a name makes is the same for all models.
+        model = self._models[run.seed if callable(run.optimizer) else 0]
+        return layout_of(build_optimizer(run.optimizer, model, run.base_lr), model)
 
     def _groups(
         self, members: Sequence[Member], histories: list[History], threads: int

@@ -31,7 +31,7 @@ from .groups import Reason, Together
 from .history import History
 from .loop import Training
 from .runs import Layout, Member, Run, layout_of
-from .trial import Recorder, Trial, batch_sizes, reached_by
+from .trial import Call, Recorder, Trial, batch_sizes, reached_by
 from .unchanged import unchanged
 
 MOST_TOGETHER = 64  # more runs at once gain nothing, and fill caches and memory
@@ -44,11 +44,7 @@ Way = tuple[Reason | None, frozenset[str]]  # why alone, if so; and what gradien
 
 
 class Ways:
-    """Decides for each run whether it trains together with others; what is proved is remembered.
-
-    Attributes:
-        reason: why none of them does, or None.
-    """
+    """Decides for each run whether it trains together with others; what is proved is remembered."""
 
     def __init__(
         self,
@@ -61,7 +57,7 @@ class Ways:
         self._models, self._data, self._trial = models, data, trial
         self._make_stack = make_stack
         self._proofs: dict[tuple[int, Layout], Way] = {}
-        self.reason = _reason_of_kind(models[0], trial)
+        self.reason = _reason_of_kind(models[0], trial)  # why none of them does
         self._reached: list[tuple[frozenset[str], bool]] = []
         if self.reason is None:
             with unchanged(models[0], data.loss_fn):
@@ -218,7 +214,7 @@ class _Kind(NamedTuple):
     """What models that train together have in common."""
 
     shapes: dict[str, torch.Size]
-    calls: list[Any]
+    calls: list[Call]
     layout: Layout
     still: frozenset[str]
 

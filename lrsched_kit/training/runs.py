@@ -56,17 +56,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which rule moves which parameters, at which rates.
+    """Which rule moves which parameters, at which rates."""
 
-    Attributes:
-        rule: the name of the rule in `optimizers.RULES` that does the same, None if there is none.
-        rates: the base rate of each parameter group.
-        group_of: trained parameter -> the number of its group.
-    """
-
-    rule: str | None
-    rates: tuple[float, ...]
-    group_of: tuple[tuple[str, int], ...]
+    rule: str | None  # the name of that in `optimizers.RULES` that does the same, if any
+    rates: tuple[float, ...]  # the base rate of each parameter group
+    group_of: tuple[tuple[str, int], ...]  # trained parameter -> the number of its group
 
     @property
     def relative(self) -> Layout:
@@ -110,24 +104,14 @@ def _complete(run: Run, step_every: str, maker: Maker | None) -> Run:
 
 @dataclass(frozen=True)
 class Member:
-    """A complete run of a fleet.
+    """A complete run of a fleet."""
 
-    Attributes:
-        place: where it stands among the fleet's runs.
-        run: what the reader wants.
-        layout: how its optimizer moves its model.
-        total_steps: how often its scheduler is stepped.
-        mode: of its ReduceLROnPlateau; None: its scheduler is another one.
-        has_own_scheduler: whether its scheduler is of a class that is not torch's, and may do
-            anything.
-    """
-
-    place: int
+    place: int  # where it stands among the fleet's runs
     run: Run
     layout: Layout
-    total_steps: int = 1
-    mode: str | None = None
-    has_own_scheduler: bool = False
+    total_steps: int = 1  # how often its scheduler is stepped
+    mode: str | None = None  # of its ReduceLROnPlateau; None: its scheduler is another one
+    has_own_scheduler: bool = False  # of a class that is not torch's, and may do anything
 
     @property
     def unit(self) -> str:

@@ -26,6 +26,8 @@ from .unchanged import PLAIN, unchanged
 
 _TRIES = 4  # how often a model is run to see whether it was the one that drew
 
+Call = tuple[Callable[..., Any], tuple[Any, ...]]  # with those of its arguments that are no tensors
+
 _ABOUT_GRADIENTS = [
     Tensor.register_hook,
     Tensor.register_post_accumulate_grad_hook,
@@ -36,20 +38,12 @@ _ABOUT_GRADIENTS = [
 
 @dataclass(frozen=True)
 class Trial:
-    """What a forward pass does.
+    """What a forward pass does."""
 
-    Attributes:
-        calls: the functions of torch that the model called, training and validating, each with
-            those of its arguments that are no tensors.
-        drawing: the functions, of model and loss, that draw random numbers.
-        others: whether Python's or numpy's random numbers are drawn, too.
-        changes: an attribute that it changed, no buffer; empty if there is none.
-    """
-
-    calls: tuple[tuple[Callable[..., Any], tuple[Any, ...]], ...]
-    drawing: frozenset[Callable[..., Any]]
-    others: bool
-    changes: str
+    calls: tuple[Call, ...]  # of functions of torch by the model, training and validating
+    drawing: frozenset[Callable[..., Any]]  # those, of model and loss, that draw random numbers
+    others: bool  # whether Python's or numpy's random numbers are drawn, too
+    changes: str  # an attribute that it changed, no buffer; empty if there is none
 
     def randomness(self, seed: int) -> Callable[[], AbstractContextManager[None]]:
         """Give what stands around each step, so that the model draws from numbers of its own."""
@@ -73,7 +67,7 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self.calls: list[Call] = []
         self.drawing: set[Callable[..., Any]] = set()
 
     def __torch_function__(
@@ -97,15 +91,6 @@ def try_out(model: nn.Module, data: Dataset, batch_size: int) -> Trial:
     Raises:
         ValueError: naming argument, constraint and value, unless model, data, loss, metrics and
             batch size go together.
-
-    >>> from lrsched_kit import load_digits
-    >>> try_out(nn.Sequential(nn.Linear(64, 10), nn.Dropout()), load_digits(), 16).names[:2]
-    ['linear', 'dropout']
-    >>> try_out(nn.Linear(64, 3), load_digits(), 16)
-    Traceback (most recent call last):
-    ...
-    ValueError: model must fit data 'digits', got 3 outputs from Linear(in_features=64, \
-out_features=3, bias=True): give it 10 outputs, one per class.
     """
     if not isinstance(model, nn.Module):
         raise ValueError(f"make_model must return a torch.nn.Module, got {model!r}.")
