@@ -127,15 +127,8 @@ class LinearStack(Stack):
 
     price = 1
 
-    def __init__(
-        self,
-        models: Sequence[nn.Module],
-        data: Dataset,
-        still: Collection[str] = (),
-        *,
-        layers: Sequence[str],
-    ) -> None:
-        super().__init__(models, data, still)
+    def __init__(self, *given: Any, layers: Sequence[str]) -> None:
+        super().__init__(*given)
         weights, grads = self.blocks(self.weights), self.blocks(self.grads)
         self._layers = [(weights[f"{n}.weight"], weights[f"{n}.bias"].unsqueeze(2)) for n in layers]
         self._layer_grads = [(grads[f"{n}.weight"], grads[f"{n}.bias"]) for n in layers]

@@ -226,7 +226,7 @@ def _step(model: nn.Module, data: Dataset, how: str | Maker, trial: Trial) -> tu
     layout = layout_of(optimizer, model).relative
     for group, rate in zip(optimizer.param_groups, layout.rates, strict=True):
         group["lr"] = _LR * rate
-    recorder, forward = Recorder(), model.forward
+    recorder, forward = Recorder(listen=False), model.forward
 
     def recorded(*inputs: Any) -> Any:
         with recorder:

@@ -65,10 +65,11 @@ class Trial:
 class Recorder(TorchFunctionMode):
     """Collects the functions of torch that are called on this thread, and which of them draw."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, listen: bool = True) -> None:
         super().__init__()
         self.calls: list[Call] = []
         self.drawing: set[Callable[..., Any]] = set()
+        self._listen = listen  # for what draws
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
@@ -77,6 +78,8 @@ class Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         given = (*args, *kwargs.values())
         self.calls.append((func, tuple(value for value in given if isinstance(value, PLAIN))))
+        if not self._listen:
+            return func(*args, **kwargs)
         before = torch.default_generator.get_state()
         with Draws() as draws:  # other threads draw, too: only what is called here counts
             found = func(*args, **kwargs)
