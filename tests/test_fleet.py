@@ -379,7 +379,7 @@ def test_it_may_be_called_on_a_worker_thread():
 
 def test_others_may_call_their_modules_while_a_fleet_trains():
     fleet, model = Fleet(MLP, SMALL), MLP()
-    worker = threading.Thread(target=lambda: fleet.train([Run("Constant")], epochs=30))
+    worker = threading.Thread(target=lambda: fleet.train([Run("Constant")], epochs=90))
     worker.start()
     calls = 0
     while worker.is_alive():

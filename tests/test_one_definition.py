@@ -407,11 +407,7 @@ def assert_equal(history, truth):
         np.testing.assert_allclose(found, truth[name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 
-@pytest.mark.filterwarnings("ignore:Full backward hook is firing")  # behind a no_grad part
-@pytest.mark.usefixtures("one_torch_thread")
-@settings(max_examples=max(300, settings.default.max_examples))
-@given(any_fleet())
-def test_whatever_is_trained_is_trained_as_by_a_loop_with_torch_only(fleet):
+def assert_trained_as_by_a_loop(fleet):
     recipe, loss, runs, maker, options = fleet
     try:
         expected = truths(*fleet)
@@ -428,3 +424,24 @@ def test_whatever_is_trained_is_trained_as_by_a_loop_with_torch_only(fleet):
         train_many(recipe, make_data(loss), runs, **options), expected, strict=True
     ):
         assert_equal(history, truth)
+
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Full backward hook is firing"),  # behind a no_grad part
+    pytest.mark.usefixtures("one_torch_thread"),
+]
+
+
+@settings(max_examples=max(300, settings.default.max_examples))
+@given(any_fleet())
+def test_whatever_is_trained_is_trained_as_by_a_loop_with_torch_only(fleet):
+    assert_trained_as_by_a_loop(fleet)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_is_with_two_seeds_and_a_small_last_batch(part):
+    """Chance seldom brings a part, several seeds, uneven batches and a momentum together."""
+    runs = [Run("Constant", {}, 0.02, "momentum", seed) for seed in (0, 1)]
+    options = {"epochs": 2, "batch_size": 6, "step_every": "epoch"}
+    recipe = Recipe("Linear", [part], "Linear", "train")
+    assert_trained_as_by_a_loop((recipe, "default", runs, None, options))

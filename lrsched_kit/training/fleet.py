@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from operator import itemgetter, methodcaller
+from operator import methodcaller
 from types import MappingProxyType
 from typing import Any
 
@@ -22,16 +22,14 @@ from ..tasks.optimizers import Maker, build_optimizer
 from ..tasks.torch_private import multiplications
 from ..words.errors import check_number
 from .batched import LinearStack, Stack, linear_layers
-from .groups import Alone, Together
+from .groups import Alone, Reason, Together
 from .history import History
 from .loop import Training
-from .pool import Pool
-from .proof import Reason
-from .runs import Layout, Member, Run, layout_of, members_of
+from .proof import MOST_TOGETHER, Ways
+from .runs import Layout, Member, Pool, Run, layout_of, members_of
 from .threads import crew, one_thread
 from .trial import try_out
 from .unchanged import unchanged
-from .ways import MOST_TOGETHER, Ways
 
 # Another thread pays for each so many multiplications in a forward step of the fleet, each counted
 # at its stack's price (measured: see benchmarks/bench_fleet.py).
@@ -95,14 +93,8 @@ def train_many(
     >>> histories[2].epoch_lr.round(6).tolist()
     [0.1, 0.1, 0.01, 0.01]
     """
-    return Fleet(make_model, data, batch_size).train(
-        runs,
-        epochs=epochs,
-        step_every=step_every,
-        make_optimizer=make_optimizer,
-        on_epoch=on_epoch,
-        should_stop=should_stop,
-    )
+    fleet = Fleet(make_model, data, batch_size)
+    return fleet.train(runs, epochs, step_every, make_optimizer, on_epoch, should_stop)
 
 
 class Fleet:
@@ -151,8 +143,6 @@ class Fleet:
             with unchanged(first):
                 work = multiplications(first.eval(), self._data.x_train[:2])
         self._work = work / len(self._data.x_train[:2]) * (LinearStack if layers else Stack).price
-        named = first.named_parameters()
-        self._one_group = tuple(sorted((name, 0) for name, p in named if p.requires_grad))
 
     def fresh(self, seed: int) -> nn.Module:
         """Return one more model of that seed, to be trained."""
@@ -163,18 +153,9 @@ class Fleet:
         return self._layout(run).rates
 
     def why_alone(self, run: Run) -> str:
-        """Say why such a run trains by itself; or nothing, where it trains together with others.
-
-        >>> from lrsched_kit import load_digits
-        >>> from lrsched_kit import MLP
-        >>> Fleet(MLP, load_digits()).why_alone(Run("StepLR"))
-        ''
-        >>> make_model = lambda: nn.Sequential(nn.Linear(64, 10), nn.Dropout())
-        >>> Fleet(make_model, load_digits()).why_alone(Run("StepLR"))
-        'it draws random numbers (dropout)'
-        """
+        """Say why such a run trains by itself; or nothing, where it trains together with others."""
         with one_thread():
-            member = Member(0, run, self._layout(run), 1, None, has_own_scheduler=False)
+            member = Member(0, run, self._layout(run))
             ((reason, _),) = self._ways.of([member])
         return "" if reason is None else str(reason)
 
@@ -185,7 +166,6 @@ class Fleet:
     def train(
         self,
         runs: Sequence[Run],
-        *,
         epochs: int,
         step_every: str = "epoch",
         make_optimizer: Maker | None = None,
@@ -195,7 +175,12 @@ class Fleet:
         """Train all ``runs`` together: see `train_many`."""
         members = self._members(runs, epochs, step_every, make_optimizer)
         epochs, rows = int(epochs), len(self._data.x_train)
-        orders = {seed: torch.Generator().manual_seed(seed) for seed in {m.seed for m in members}}
+        seeds, metrics = {member.run.seed for member in members}, self._data.metrics
+        orders = {seed: torch.Generator().manual_seed(seed) for seed in seeds}
+        histories = [
+            History.empty(epochs, self._steps, metrics=metrics, groups=len(member.layout.rates))
+            for member in members
+        ]
         stop = threading.Event()
 
         def stopping() -> bool:
@@ -206,7 +191,7 @@ class Fleet:
         with one_thread() as cores:
             worth = len(members) * self._batch_size * self._work // _WORK_FOR_A_THREAD
             threads = 1 if self._ways.reason else max(1, min(cores, int(worth)))
-            groups = self._groups(members, epochs, threads)
+            groups = self._groups(members, histories, threads)
             with crew(threads, stop) as each:
                 for epoch in range(epochs):
                     rows_of = {s: torch.randperm(rows, generator=g) for s, g in orders.items()}
@@ -215,10 +200,10 @@ class Fleet:
                     if stop.is_set():
                         break
                     if on_epoch is not None:
-                        on_epoch(epoch, _in_order(groups))
+                        on_epoch(epoch, [*histories])
                     if not any(group.running for group in groups):
                         break
-        return _in_order(groups)
+        return histories
 
     def _members(
         self, runs: Sequence[Run], epochs: int, step_every: str, maker: Maker | None = None
@@ -229,13 +214,12 @@ class Fleet:
 
     def _layout(self, run: Run) -> Layout:
         """Return how that run's optimizer moves its model's parameters."""
-        if callable(run.optimizer):
-            model = self._models[run.seed]
-            return layout_of(build_optimizer(run.optimizer, model, run.base_lr), model)
-        return Layout(run.optimizer, (run.base_lr,), self._one_group)
+        # What a name makes is the same for all models.
+        model = self._models[run.seed if callable(run.optimizer) else 0]
+        return layout_of(build_optimizer(run.optimizer, model, run.base_lr), model)
 
     def _groups(
-        self, members: Sequence[Member], epochs: int, threads: int
+        self, members: Sequence[Member], histories: list[History], threads: int
     ) -> list[Together | Alone]:
         """Divide the runs, so that no group is too large and no thread idle.
 
@@ -249,42 +233,24 @@ class Fleet:
             if reason is None:
                 kinds[kind].append(member)
             else:
-                alone.append(Alone(member, self._training(member, epochs, reason), reason))
+                training = self._training(member, histories[member.place].epochs, reason)
+                alone.append(Alone(member.place, training, reason, histories))
         most = min(MOST_TOGETHER, math.ceil(len(members) / threads))
-        how = {"epochs": epochs, "batch_size": self._batch_size}
         together = []
         for (*_, still), those in kinds.items():
             for part in np.array_split(range(len(those)), math.ceil(len(those) / most)):
                 group = [those[i] for i in part]
-                models = [self._models[member.seed] for member in group]
+                models = [self._models[member.run.seed] for member in group]
                 stack = self._make_stack(models, self._data, still)
-                together.append(Together(group, stack, self._data, **how))
+                together.append(Together(group, stack, self._data, self._batch_size, histories))
         return [*together, *alone]
 
     def _training(self, member: Member, epochs: int, reason: Reason) -> Training:
         """Return what `train` would do for that run."""
-        run, data, model = member.run, self._data, self._models.fresh(member.seed)
+        run, data, model = member.run, self._data, self.fresh(member.run.seed)
         optimizer = build_optimizer(run.optimizer, model, run.base_lr)
         if self.trial.changes.startswith("loss"):  # each run begins with the loss as it was
             data = replace(data, loss=copy.deepcopy(data.loss))
-        return Training(
-            model,
-            data,
-            optimizer,
-            member.build(optimizer),
-            epochs=epochs,
-            batch_size=self._batch_size,
-            seed=run.seed,
-            step_every=member.unit,
-            metric=run.metric,
-            trial=None if reason.is_other_kind else self.trial,
-        )
-
-
-def _in_order(groups: Sequence[Together | Alone]) -> list[History]:
-    found = [
-        (member.place, history)
-        for group in groups
-        for member, history in zip(group.members, group.histories, strict=True)
-    ]
-    return [history for _, history in sorted(found, key=itemgetter(0))]
+        how = epochs, self._batch_size, run.seed, member.unit, run.metric
+        trial = None if reason.is_other_kind else self.trial
+        return Training(model, data, optimizer, member.build(optimizer), *how, trial)

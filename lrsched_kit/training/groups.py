@@ -14,39 +14,38 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..tasks.data import Dataset, accuracy, told_metric
 from ..tasks.optimizers import RULES, momentum_of, rates_of
+from ..words import say
 from .batched import Stack, part_of
 from .history import History
 from .loop import Training, evaluating, scheduler_steps
-from .proof import Reason
 from .runs import Member
 
+_Scores = tuple[np.ndarray, dict[str, np.ndarray]]  # loss and metrics of each run
 
-class _Rates:
-    """What torch's schedulers say, epoch by epoch; runs that must agree share one scheduler."""
 
-    def __init__(self, members: Sequence[Member], steps: int) -> None:
-        self._steps = steps
-        self._keys: list[Hashable] = []
-        self._sources: dict[Hashable, Generator[np.ndarray, float, None]] = {}
-        for member in members:
-            layout = member.layout
-            own = None if member.mode is None else member.place
-            params = sorted(member.run.params.items())
-            key = (id(member.schedule), *params, layout.rates, layout.rule, member.unit, own)
-            if key not in self._sources:
-                self._sources[key] = _source(member, steps)
-            self._keys.append(key)
-        self._now = {key: next(source) for key, source in self._sources.items()}
+def _rates(
+    members: Sequence[Member], steps: int
+) -> Generator[np.ndarray, Sequence[float] | None, None]:
+    """Yield each epoch's momentum and rates by group, shape ``(1 + groups, runs, steps)``.
 
-    def now(self) -> np.ndarray:
-        """Return this epoch's momentum and rates by group, ``(1 + groups, runs, steps)``."""
-        shape = len(self._now[self._keys[0]]), self._steps
-        return np.stack([np.broadcast_to(self._now[key], shape) for key in self._keys], 1)
-
-    def step(self, told: Sequence[float]) -> None:
-        """Go on to the next epoch; each scheduler that asks is told its run's metric."""
-        by_key = dict(zip(self._keys, told, strict=True))
-        self._now = {key: source.send(by_key[key]) for key, source in self._sources.items()}
+    It is sent what each run's scheduler is told. Runs that must agree share one scheduler.
+    """
+    keys: list[Hashable] = []
+    sources: dict[Hashable, Generator[np.ndarray, float, None]] = {}
+    for member in members:
+        layout = member.layout
+        own = None if member.mode is None else member.place
+        params = sorted(member.run.params.items())
+        key = (id(member.schedule), *params, layout.rates, layout.rule, member.unit, own)
+        if key not in sources:
+            sources[key] = _source(member, steps)
+        keys.append(key)
+    now = {key: next(source) for key, source in sources.items()}
+    shape = 1 + len(members[0].layout.rates), steps
+    while True:
+        told = yield np.stack([np.broadcast_to(now[key], shape) for key in keys], 1)
+        by_key = dict(zip(keys, told or [], strict=True))
+        now = {key: source.send(by_key[key]) for key, source in sources.items()}
 
 
 def _source(member: Member, steps: int) -> Generator[np.ndarray, float, None]:
@@ -94,9 +93,7 @@ class _PerRun:
 class Together:
     """Runs whose weights are one stack, and whose optimizers follow one rule.
 
-    Attributes:
-        members: the runs.
-        histories: their live records.
+    ``histories`` are the live records of the whole fleet.
     """
 
     def __init__(
@@ -104,47 +101,42 @@ class Together:
         members: Sequence[Member],
         stack: Stack,
         data: Dataset,
-        *,
-        epochs: int,
         batch_size: int,
+        histories: list[History],
     ) -> None:
-        self.members, layout = members, members[0].layout
+        self._members, layout = members, members[0].layout
         self._stack, self._data, self._batch_size = stack, data, batch_size
+        self._histories = histories
         self._lengths = torch.tensor([len(part) for part in data.x_train.split(batch_size)])
         self._steps = len(self._lengths)
-        self._rates = _Rates(members, self._steps)
+        self._rates = _rates(members, self._steps)
         self._rule = RULES[layout.rule or ""]
         self._memory = [torch.zeros_like(stack.weights) for _ in range(self._rule.memory)]
         group_of = dict(layout.group_of)
         self._lr = _PerRun(stack, group_of)
         self._momentum = _PerRun(stack, dict.fromkeys(group_of, 0))
         self._updates = 0
-        groups = len(layout.rates)
-        self.histories = [
-            History.empty(epochs, self._steps, metrics=data.metrics, groups=groups) for _ in members
-        ]
-        self._going = np.full(len(members), True)
         if not stack.model.training:
             stack.model.train()
 
     @property
     def running(self) -> bool:
         """Whether any run goes on."""
-        return bool(self._going.any())
+        return any(self._histories[m.place].diverged_at is None for m in self._members)
 
     def advance(
         self, epoch: int, orders: Mapping[int, Tensor], stopping: Callable[[], bool]
     ) -> None:
         """Make one pass over the data, and write it down."""
-        if epoch > 0:  # only now: some schedules refuse a step beyond their last
-            self._rates.step([self._told(k, epoch - 1) for k in range(len(self.members))])
-        momenta, *rates = self._rates.now()
+        # Schedulers step only now: some refuse a step beyond their last.
+        told = [self._told(member, epoch - 1) for member in self._members] if epoch else None
+        momenta, *rates = self._rates.send(told)
         self._lr.plan(np.stack(rates))
         momentum: float | Tensor = momenta[0, 0].item()
         if (momenta != momentum).any():
             self._momentum.plan(momenta[np.newaxis])
             momentum = self._momentum.vector
-        order = torch.stack([orders[member.seed] for member in self.members])
+        order = torch.stack([orders[member.run.seed] for member in self._members])
         labels = self._data.y_train[order].split(self._batch_size, dim=1)
         found: list[Tensor] = []
         for step, rows in enumerate(order.split(self._batch_size, dim=1)):
@@ -158,13 +150,12 @@ class Together:
             scores = self._evaluate() if len(found) == len(labels) else None
             self._note(epoch, np.stack(rates), torch.stack(found, dim=1).double(), scores)
 
-    def _told(self, k: int, epoch: int) -> float:
-        """Return what run k's scheduler is told, if it asks."""
-        member = self.members[k]
+    def _told(self, member: Member, epoch: int) -> float:
+        """Return what a run's scheduler is told, if it asks."""
         if member.mode is None:
             return math.nan
         metric = told_metric(self._data, member.mode, member.run.metric)
-        return float(self.histories[k].of(metric)[epoch])
+        return float(self._histories[member.place].of(metric)[epoch])
 
     def _update(self, rows: Tensor, y: Tensor, momentum: float | Tensor) -> Tensor:
         """Take one step on such rows of the data, shape ``(runs, batch)``; return the losses."""
@@ -183,9 +174,9 @@ class Together:
             )
         return found
 
-    def _evaluate(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def _evaluate(self) -> _Scores:
         """Return losses and metrics of all runs on the validation set."""
-        data, stack, count = self._data, self._stack, len(self.members)
+        data, stack, count = self._data, self._stack, len(self._members)
         with evaluating(stack.model):
             outputs = stack.outputs(data.x_val, shared=True)
             loss = stack.losses(outputs, data.y_val.expand(count, *data.y_val.shape))
@@ -199,16 +190,10 @@ class Together:
             # max() finds the class that argmax() finds, several times faster.
             right = outputs.movedim(2, 1).max(1).indices == y
             return right.double().flatten(1).mean(1).numpy()
-        runs = range(len(self.members))
+        runs = range(len(self._members))
         return np.array([float(metric(part_of(outputs, k), y)) for k in runs])
 
-    def _note(
-        self,
-        epoch: int,
-        rates: np.ndarray,
-        found: Tensor,
-        scores: tuple[np.ndarray, dict[str, np.ndarray]] | None,
-    ) -> None:
+    def _note(self, epoch: int, rates: np.ndarray, found: Tensor, scores: _Scores | None) -> None:
         """Write down an epoch.
 
         A run ends at its first non-finite loss, though its numbers went on being computed; this
@@ -216,8 +201,10 @@ class Together:
         """
         made = found.shape[1]
         sums = (found * self._lengths[:made]).cumsum(1).numpy()
-        for k in np.flatnonzero(self._going):
-            history = self.histories[k]
+        for k, member in enumerate(self._members):
+            history = self._histories[member.place]
+            if history.diverged_at is not None:
+                continue
             bad = np.flatnonzero(~np.isfinite(sums[k]))
             last = bad[0] if len(bad) else made - 1
             history.group_lr[:, epoch * self._steps :][:, : last + 1] = rates[:, k, : last + 1]
@@ -229,33 +216,44 @@ class Together:
                 for name, values in scores[1].items():
                     history.metrics[name][epoch] = values[k]
             if len(bad) or not np.isfinite(history.val_loss[epoch]):
-                self.histories[k] = replace(history, diverged_at=epoch)
-                self._going[k] = False
+                self._histories[member.place] = replace(history, diverged_at=epoch)
+
+
+class Reason:
+    """Why a run trains by itself: a sentence, put into words when it is read."""
+
+    def __init__(self, key: str, **values: object) -> None:
+        self._key, self._values = key, values
+
+    def __str__(self) -> str:
+        return say(self._key, **self._values)
+
+    @property
+    def is_other_kind(self) -> bool:
+        """Whether its model is not that of the first seed, which was tried out."""
+        return self._key in ("alone_shapes", "alone_calls")
 
 
 class Alone:
-    """A run that trains by itself, in `train`'s own loop; the attributes are those of `Together`.
+    """A run that trains by itself, in `train`'s own loop, and why; else like `Together`."""
 
-    Args:
-        member: the run.
-        training: what `train` would do.
-        reason: why it trains by itself.
-    """
-
-    def __init__(self, member: Member, training: Training, reason: Reason) -> None:
-        self.members, self.running = [member], True
-        self._training, self._reason = training, reason
+    def __init__(
+        self, place: int, training: Training, reason: Reason, histories: list[History]
+    ) -> None:
+        self.running = True
+        self._place, self._training, self._why = place, training, str(reason)
+        self._histories = histories
         self._epochs: Iterator[int] | None = None
-
-    @property
-    def histories(self) -> list[History]:
-        """The live record, which says why it stands by itself."""
-        return [replace(self._training.history, alone=str(self._reason))]
+        self._note()
 
     def advance(
         self, epoch: int, orders: Mapping[int, Tensor], stopping: Callable[[], bool]
     ) -> None:
         """Train for one epoch."""
-        self._epochs = self._epochs or self._training.epochs(stopping)
+        self._epochs = self._epochs or self._training.run(stopping)
         next(self._epochs, None)
         self.running = self._training.history.diverged_at is None
+        self._note()
+
+    def _note(self) -> None:
+        self._histories[self._place] = replace(self._training.history, alone=self._why)

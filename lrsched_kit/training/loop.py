@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -128,67 +128,54 @@ def train(
     [0.1, 0.1, 0.01, 0.01]
     """
     with one_thread():
-        run = Training(
-            model,
-            data,
-            optimizer,
-            scheduler,
-            epochs=epochs,
-            batch_size=batch_size,
-            seed=seed,
-            step_every=step_every,
-            metric=metric,
+        training = Training(
+            model, data, optimizer, scheduler, epochs, batch_size, seed, step_every, metric
         )
-        for epoch in run.epochs(should_stop or (lambda: False)):
+        for epoch in training.run(should_stop or (lambda: False)):
             if on_epoch is not None:
-                on_epoch(epoch, run.history)
-    return run.history
+                on_epoch(epoch, training.history)
+    return training.history
 
 
+@dataclass
 class Training:
-    """One run of `train`, an epoch at a time. Args as there.
+    """One run of `train`, an epoch at a time. Args as there; ``history`` is the live record."""
 
-    Attributes:
-        history: the live record.
-    """
+    model: nn.Module
+    data: Dataset
+    optimizer: Optimizer
+    scheduler: LRScheduler | None
+    epochs: int
+    batch_size: int
+    seed: int
+    step_every: str
+    metric: str | None = None
+    trial: Trial | None = None
 
-    def __init__(
-        self,
-        model: nn.Module,
-        data: Dataset,
-        optimizer: Optimizer,
-        scheduler: LRScheduler | None,
-        *,
-        epochs: int,
-        batch_size: int,
-        seed: int,
-        step_every: str,
-        metric: str | None = None,
-        trial: Trial | None = None,
-    ) -> None:
-        epochs = int(check_number("epochs", epochs, integer=True))
-        self._batch_size = int(check_number("batch_size", batch_size, integer=True))
-        steps = math.ceil(len(data.x_train) / self._batch_size)
-        self._told = check_parts(model, data, optimizer, scheduler, step_every, metric)
-        check_length(scheduler, scheduler_steps(epochs, steps, step_every))
-        trial = trial or try_out(model, data, self._batch_size)
-        self._model, self._data, self._step_every = model, data, step_every
-        self._optimizer, self._scheduler = optimizer, scheduler
-        self._order = torch.Generator().manual_seed(seed)
-        self._drawing = trial.randomness(seed)
-        groups = len(optimizer.param_groups)
+    def __post_init__(self) -> None:
+        model, data, scheduler = self.model, self.data, self.scheduler
+        epochs = int(check_number("epochs", self.epochs, integer=True))
+        self.batch_size = int(check_number("batch_size", self.batch_size, integer=True))
+        steps = math.ceil(len(data.x_train) / self.batch_size)
+        how = self.step_every, self.metric
+        self._told = check_parts(model, data, self.optimizer, scheduler, *how)
+        check_length(scheduler, scheduler_steps(epochs, steps, self.step_every))
+        trial = self.trial or try_out(model, data, self.batch_size)
+        self._order = torch.Generator().manual_seed(self.seed)
+        self._drawing = trial.randomness(self.seed)
+        groups = len(self.optimizer.param_groups)
         self.history = History.empty(epochs, steps, metrics=data.metrics, groups=groups)
 
-    def epochs(self, should_stop: Callable[[], bool]) -> Iterator[int]:
+    def run(self, should_stop: Callable[[], bool]) -> Iterator[int]:
         """Train an epoch, yield its number, step the scheduler; until the end, or a stop."""
-        model, data, history = self._model, self._data, self.history
-        optimizer, scheduler, loss_fn = self._optimizer, self._scheduler, data.loss_fn
+        model, data, history = self.model, self.data, self.history
+        optimizer, scheduler, loss_fn = self.optimizer, self.scheduler, data.loss_fn
         step = 0
         if not model.training:
             model.train()
         for epoch in range(history.epochs):
             total = 0.0
-            for x, y in batches(data.x_train, data.y_train, self._batch_size, self._order):
+            for x, y in batches(data.x_train, data.y_train, self.batch_size, self._order):
                 if should_stop():
                     return
                 with self._drawing():
@@ -201,7 +188,7 @@ class Training:
                 total += loss.item() * len(x)
                 if not math.isfinite(total):
                     break
-                if scheduler is not None and self._step_every == "batch":
+                if scheduler is not None and self.step_every == "batch":
                     scheduler.step()
             history.train_loss[epoch] = total / len(data.x_train)
             if math.isfinite(total):
@@ -214,7 +201,7 @@ class Training:
             yield epoch
             if history.diverged_at is not None:
                 return
-            if scheduler is not None and self._step_every == "epoch":
+            if scheduler is not None and self.step_every == "epoch":
                 scheduler.step(*([history.of(self._told)[epoch]] if self._told else []))
 
 

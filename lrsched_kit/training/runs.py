@@ -1,24 +1,28 @@
-"""One run of a fleet: as a reader writes it, and complete."""
+"""The runs of a fleet, as a reader writes them and complete; and the models, one for each seed."""
 
 from __future__ import annotations
 
-import math
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from ..schedules.catalogue import SCHEDULES, get_schedule
 from ..schedules.spec import Schedule, dummy_optimizer
 from ..tasks.data import Dataset, told_metric
+from ..tasks.models import seeded
 from ..tasks.optimizers import Maker, Unless, check_maker, get_rule, rates_of, rule_of
-from ..tasks.torch_private import parts_of
+from ..tasks.torch_private import copy_hooks, hooked, parts_of
 from ..words.errors import check_number
 from .loop import check_length, check_step_every, scheduler_steps
+from .trial import try_out
 
 _MOST_RUNS = 1024
 
@@ -52,28 +56,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which rule moves which parameters, at which rates.
+    """Which rule moves which parameters, at which rates."""
 
-    Attributes:
-        rule: the name of the rule in `optimizers.RULES` that does the same, None if there is none.
-        rates: the base rate of each parameter group.
-        group_of: trained parameter -> the number of its group.
-    """
-
-    rule: str | None
-    rates: tuple[float, ...]
-    group_of: tuple[tuple[str, int], ...]
+    rule: str | None  # the name of that in `optimizers.RULES` that does the same, if any
+    rates: tuple[float, ...]  # the base rate of each parameter group
+    group_of: tuple[tuple[str, int], ...]  # trained parameter -> the number of its group
 
     @property
     def relative(self) -> Layout:
-        """The same with the first group's rate for a unit."""
-        return replace(self, rates=tuple(rate / self.rates[0] for rate in self.rates))
-
-    def is_like(self, other: Layout) -> bool:
-        """Whether the two differ by a common factor of their rates at most."""
-        same = (self.rule, self.group_of) == (other.rule, other.group_of)
-        mine, theirs = self.relative.rates, other.relative.rates
-        return same and len(mine) == len(theirs) and all(map(math.isclose, mine, theirs))
+        """The same with the first group's rate for a unit, rounded: one proof does for both."""
+        return replace(self, rates=tuple(float(f"{r / self.rates[0]:.9g}") for r in self.rates))
 
 
 def layout_of(optimizer: Optimizer, model: nn.Module) -> Layout:
@@ -112,29 +104,14 @@ def _complete(run: Run, step_every: str, maker: Maker | None) -> Run:
 
 @dataclass(frozen=True)
 class Member:
-    """A complete run of a fleet.
+    """A complete run of a fleet."""
 
-    Attributes:
-        place: where it stands among the fleet's runs.
-        run: what the reader wants.
-        layout: how its optimizer moves its model.
-        total_steps: how often its scheduler is stepped.
-        mode: of its ReduceLROnPlateau; None: its scheduler is another one.
-        has_own_scheduler: whether its scheduler is of a class that is not torch's, and may do
-            anything.
-    """
-
-    place: int
+    place: int  # where it stands among the fleet's runs
     run: Run
     layout: Layout
-    total_steps: int
-    mode: str | None
-    has_own_scheduler: bool
-
-    @property
-    def seed(self) -> int:
-        """Of its weights, and of the order of its batches."""
-        return self.run.seed
+    total_steps: int = 1  # how often its scheduler is stepped
+    mode: str | None = None  # of its ReduceLROnPlateau; None: its scheduler is another one
+    has_own_scheduler: bool = False  # of a class that is not torch's, and may do anything
 
     @property
     def unit(self) -> str:
@@ -156,21 +133,16 @@ def _member_of(
 ) -> Member:
     """Return a complete run as a fleet needs it; ``steps`` are the updates of an epoch."""
     total_steps = scheduler_steps(epochs, steps, run.step_every)
-    member = Member(place, run, layout, total_steps, None, False)
-    schedule, mode, own = member.schedule, None, False
-    if SCHEDULES.get(schedule.name) is schedule and not callable(run.optimizer):
-        schedule.check(run.params, base_lr=run.base_lr, total_steps=total_steps)
-        if schedule.metric_driven:
-            mode = run.params.get("mode", "min")
-    else:  # what it is, it shows when it is made
-        scheduler = member.build(dummy_optimizer(layout.rates))
-        own = not all(type(p).__module__.startswith("torch.optim") for p in parts_of(scheduler))
-        if isinstance(scheduler, ReduceLROnPlateau):
-            mode = scheduler.mode
-        else:
-            check_length(scheduler, total_steps)
+    member = Member(place, run, layout, total_steps)
+    if SCHEDULES.get(member.schedule.name) is member.schedule and not callable(run.optimizer):
+        member.schedule.check(run.params, base_lr=run.base_lr, total_steps=total_steps)
+    scheduler = member.build(dummy_optimizer(layout.rates))  # what it is, it shows when it is made
+    own = not all(type(p).__module__.startswith("torch.optim") for p in parts_of(scheduler))
+    mode = scheduler.mode if isinstance(scheduler, ReduceLROnPlateau) else None
     check_step_every(member.unit, wants_metric=mode is not None)
-    if mode is not None:
+    if mode is None:
+        check_length(scheduler, total_steps)
+    else:
         told_metric(data, mode, run.metric)
     return replace(member, mode=mode, has_own_scheduler=own)
 
@@ -208,3 +180,61 @@ def _naming(place: int) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"runs[{place}]: {error}") from None
+
+
+class Pool(dict[int, nn.Module]):
+    """Seed -> its model, as training begins with it, made when it is asked for; never trained.
+
+    Lazy layers take their shapes from the data; other arguments are those of `Fleet`.
+    """
+
+    def __init__(
+        self,
+        make_model: Callable[[], nn.Module],
+        data: Dataset,
+        batch_size: int,
+        given: Mapping[int, nn.Module],
+        dtype: torch.dtype | None,
+    ) -> None:
+        super().__init__()
+        self._make_model, self._data, self._batch_size = make_model, data, batch_size
+        self._given, self._dtype = dict(given), dtype
+        self._shares: bool | None = None  # whether models hold the same parameters
+
+    def __missing__(self, seed: int) -> nn.Module:
+        given = self._given.pop(seed, None)
+        model = self._made(seed) if given is None else given
+        if isinstance(model, nn.Module) and any(map(is_lazy, model.parameters())):
+            try_out(model, self._data, self._batch_size)
+        self[seed] = model
+        return model
+
+    def fresh(self, seed: int) -> nn.Module:
+        """Return one more such model, to be trained.
+
+        A copy will do, except where code outside the model knows of it, as hooks do: then it is
+        made anew. But models that share parameters, a backbone say, must not be trained one after
+        the other.
+        """
+        pristine = self[seed]
+        if hooked(pristine):
+            made = self._made(seed)
+            if not any(_share(made, model) for model in self.values()):
+                return made
+        made = copy.deepcopy(pristine)
+        copy_hooks(pristine, made)
+        return made
+
+    def _made(self, seed: int) -> nn.Module:
+        model = seeded(self._make_model, seed)
+        if self._dtype is None or not isinstance(model, nn.Module):
+            return model
+        if all(p.dtype == self._dtype for p in model.parameters() if p.is_floating_point()):
+            return model
+        if self._shares is None:
+            self._shares = _share(model, seeded(self._make_model, seed))
+        return (copy.deepcopy(model) if self._shares else model).to(self._dtype)
+
+
+def _share(first: nn.Module, second: nn.Module) -> bool:
+    return not {id(p) for p in first.parameters()}.isdisjoint(id(p) for p in second.parameters())

@@ -10,41 +10,32 @@ from typing import Any
 
 import torch
 
+_lock = threading.Lock()
+_holders: list[int] = []  # the threads that train, each once for every training on it
+_own = 1
 
-class _OneThread:
-    """torch's thread count, held at one while anybody trains, and put back when all have ended.
+
+@contextmanager
+def one_thread() -> Iterator[int]:
+    """Hold torch to one thread while anybody trains; give the process's own count, put back after.
 
     torch gives a new thread the count that was set last, so of two trainings that overlap the
     second must not take the first one's setting for the process's own.
     """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._here = threading.local()
-        self._holders = 0
-        self._own = 1
-
-    @contextmanager
-    def __call__(self) -> Iterator[int]:
-        """Hold torch to one thread; the ``with`` statement is given the process's own count."""
-        with self._lock:
-            if self._holders == 0:
-                self._own = torch.get_num_threads()
-            self._holders += 1
-            torch.set_num_threads(1)
-        depth = getattr(self._here, "depth", 0)
-        self._here.depth = depth + 1
-        try:
-            yield self._own
-        finally:
-            with self._lock:
-                self._holders -= 1
-                self._here.depth = depth
-                if depth == 0:
-                    torch.set_num_threads(self._own)
-
-
-one_thread = _OneThread()
+    global _own
+    here = threading.get_ident()
+    with _lock:
+        if not _holders:
+            _own = torch.get_num_threads()
+        _holders.append(here)
+        torch.set_num_threads(1)
+    try:
+        yield _own
+    finally:
+        with _lock:
+            _holders.remove(here)
+            if here not in _holders:
+                torch.set_num_threads(_own)
 
 
 @contextmanager

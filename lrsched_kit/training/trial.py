@@ -7,14 +7,15 @@ back. What a model does outside itself (a hook that writes into a list, say) it 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
 from ..tasks.data import Dataset
@@ -23,7 +24,9 @@ from ..tasks.torch_private import Draws
 from .fit import Misfit, check_finite, check_metrics, first_line, loss_of
 from .unchanged import PLAIN, unchanged
 
-_TRIES = 4  # how often a model is run again to see whether it was the one that drew
+_TRIES = 4  # how often a model is run to see whether it was the one that drew
+
+Call = tuple[Callable[..., Any], tuple[Any, ...]]  # with those of its arguments that are no tensors
 
 _ABOUT_GRADIENTS = [
     Tensor.register_hook,
@@ -35,20 +38,12 @@ _ABOUT_GRADIENTS = [
 
 @dataclass(frozen=True)
 class Trial:
-    """What a forward pass does.
+    """What a forward pass does."""
 
-    Attributes:
-        calls: the functions of torch that the model called, training and validating, each with
-            those of its arguments that are no tensors.
-        drawing: the functions, of model and loss, that draw random numbers.
-        others: whether Python's or numpy's random numbers are drawn, too.
-        changes: an attribute that it changed, no buffer; empty if there is none.
-    """
-
-    calls: tuple[tuple[Callable[..., Any], tuple[Any, ...]], ...]
-    drawing: frozenset[Callable[..., Any]]
-    others: bool
-    changes: str
+    calls: tuple[Call, ...]  # of functions of torch by the model, training and validating
+    drawing: frozenset[Callable[..., Any]]  # those, of model and loss, that draw random numbers
+    others: bool  # whether Python's or numpy's random numbers are drawn, too
+    changes: str  # an attribute that it changed, no buffer; empty if there is none
 
     def randomness(self, seed: int) -> Callable[[], AbstractContextManager[None]]:
         """Give what stands around each step, so that the model draws from numbers of its own."""
@@ -67,16 +62,19 @@ class Trial:
         return [getattr(function, "__name__", "") for function, _ in self.calls]
 
 
-class _Recorder(TorchFunctionMode):
-    def __init__(self, *, listen: bool) -> None:
+class Recorder(TorchFunctionMode):
+    """Collects the functions of torch that are called on this thread, and which of them draw."""
+
+    def __init__(self, *, listen: bool = True) -> None:
         super().__init__()
-        self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self.calls: list[Call] = []
         self.drawing: set[Callable[..., Any]] = set()
-        self._listen = listen
+        self._listen = listen  # for what draws
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
+        """Call ``func``, and write it down."""
         kwargs = kwargs or {}
         given = (*args, *kwargs.values())
         self.calls.append((func, tuple(value for value in given if isinstance(value, PLAIN))))
@@ -90,28 +88,12 @@ class _Recorder(TorchFunctionMode):
         return found
 
 
-@contextmanager
-def record() -> Iterator[list[Any]]:
-    """Collect the functions of torch that are called on this thread, with their plain arguments."""
-    with _Recorder(listen=False) as recorder:
-        yield recorder.calls
-
-
 def try_out(model: nn.Module, data: Dataset, batch_size: int) -> Trial:
     """Run the model as training and validation would, and leave no trace in it.
 
     Raises:
         ValueError: naming argument, constraint and value, unless model, data, loss, metrics and
             batch size go together.
-
-    >>> from lrsched_kit import load_digits
-    >>> try_out(nn.Sequential(nn.Linear(64, 10), nn.Dropout()), load_digits(), 16).names[:2]
-    ['linear', 'dropout']
-    >>> try_out(nn.Linear(64, 3), load_digits(), 16)
-    Traceback (most recent call last):
-    ...
-    ValueError: model must fit data 'digits', got 3 outputs from Linear(in_features=64, \
-out_features=3, bias=True): give it 10 outputs, one per class.
     """
     if not isinstance(model, nn.Module):
         raise ValueError(f"make_model must return a torch.nn.Module, got {model!r}.")
@@ -120,11 +102,10 @@ out_features=3, bias=True): give it 10 outputs, one per class.
             f"make_model must return a model with parameters, got {type(model).__name__} "
             "with nothing to train."
         )
-    trial, drew = _run(model, data, batch_size, listen=False)
     for _ in range(_TRIES):  # other threads may draw, too; what a model draws, it draws each time
-        if not drew and not trial.others:
+        trial = _run(model, data, batch_size)
+        if not trial.others:
             break
-        trial, drew = _run(model, data, batch_size, listen=True)
     check_finite(model, data)
     return trial
 
@@ -134,13 +115,35 @@ def batch_sizes(rows: int, batch_size: int) -> list[int]:
     return list(dict.fromkeys([min(batch_size, rows), rows % batch_size or batch_size]))
 
 
-def _run(model: nn.Module, data: Dataset, batch_size: int, *, listen: bool) -> tuple[Trial, bool]:
-    """Return what it does, and whether it drew and nobody listened to which function did."""
+def reached_by(model: nn.Module, data: Dataset, rows: int) -> tuple[frozenset[str], bool]:
+    """Name the parameters that gradients of a batch of so many rows reach.
+
+    Also say whether they go through a derivative of the reader's own: one that clips, say, does
+    so only where gradients are large, and a step that is tried need not show it.
+    """
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not model.training:
+        model.train()
+    loss = data.loss_fn(model(data.x_train[:rows]), data.y_train[:rows])
+    nodes: dict[Any, None] = {}  # of the graph that derivatives are worked out by
+    todo = [loss.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in nodes:
+            nodes[node] = None
+            todo += [following for following, _ in node.next_functions]
+    own = any(isinstance(node, BackwardCFunction) for node in nodes)
+    grads = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+    found = frozenset(name for name, grad in zip(named, grads, strict=True) if grad is not None)
+    return found, own
+
+
+def _run(model: nn.Module, data: Dataset, batch_size: int) -> Trial:
     rows = len(data.x_train)
     sizes = batch_sizes(rows, batch_size)
-    recorder = _Recorder(listen=listen)
+    recorder = Recorder()
     with unchanged(model, data.loss_fn) as changed:
-        torch_before, others_before = torch.default_generator.get_state(), _others()
+        before = _others()
         if not model.training:
             model.train()
         for size in sizes:
@@ -156,10 +159,8 @@ def _run(model: nn.Module, data: Dataset, batch_size: int, *, listen: bool) -> t
         model.eval()
         with torch.no_grad():  # all rows: some metrics make no sense of a few
             check_metrics(data, _outputs(model, data, "val", slice(None), recorder))
-        drew = not torch.equal(torch_before, torch.default_generator.get_state())
-        others = _others() != others_before
-    trial = Trial(tuple(recorder.calls), frozenset(recorder.drawing), others, changed())
-    return trial, drew and not listen
+        others = _others() != before
+    return Trial(tuple(recorder.calls), frozenset(recorder.drawing), others, changed())
 
 
 def _others() -> tuple[Any, ...]:
@@ -167,7 +168,7 @@ def _others() -> tuple[Any, ...]:
     return random.getstate(), numpys[1].tobytes(), numpys[2]
 
 
-def _outputs(model: nn.Module, data: Dataset, part: str, rows: slice, recorder: _Recorder) -> Any:
+def _outputs(model: nn.Module, data: Dataset, part: str, rows: slice, recorder: Recorder) -> Any:
     """Make outputs and their loss, and return the former; say in words what goes wrong."""
     x, y = (getattr(data, f"{name}_{part}")[rows] for name in "xy")
     try:

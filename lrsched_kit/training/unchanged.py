@@ -120,11 +120,8 @@ def _has_state(value: Any) -> bool:
 def _same(first: Any, second: Any) -> bool:
     """Whether two copies of a thing are equal, as far as one can tell; NaN equals NaN."""
     if isinstance(first, Tensor) and isinstance(second, Tensor):
-        return (
-            first.shape == second.shape
-            and torch.equal(first.isnan(), second.isnan())
-            and torch.equal(first.nan_to_num(), second.nan_to_num())
-        )
+        alike = (first.shape, first.dtype) == (second.shape, second.dtype)
+        return alike and torch.allclose(first, second, rtol=0, atol=0, equal_nan=True)
     if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
         return len(first) == len(second) and all(map(_same, first, second))
     if isinstance(first, dict) and isinstance(second, dict):
