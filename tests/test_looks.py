@@ -33,7 +33,7 @@ from lrsched_kit import (
 )
 from lrsched_kit.experiments.range_test import RangeTest
 from lrsched_kit.labs.panels import LabPicture, Scene
-from lrsched_kit.labs.saving import save_run
+from lrsched_kit.labs.schedule_lab import save_run
 from lrsched_kit.plotting.curves import Curve
 from lrsched_kit.plotting.gallery import _kept_thumbnail, thumbnail
 from lrsched_kit.plotting.style import OTHER_STYLES, STYLES, kit_look

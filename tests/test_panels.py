@@ -23,7 +23,7 @@ def run(*ratios):
 def show(curve, **facts):
     picture = LabPicture("rate")
     picture.show(Scene((curve,), 4, 0.1, "loss", **facts))
-    return picture.live._figure.axes
+    return picture._figure.axes
 
 
 def visible(ax):
@@ -91,6 +91,6 @@ def test_the_loss_comes_back_as_it_was():
     scene = Scene((curve(RATES, run()),), 4, 0.1, "cross-entropy")
     for metric in ("loss", "accuracy", "loss"):
         picture.show(replace(scene, metric=metric))
-    _, ax = picture.live._figure.axes
+    _, ax = picture._figure.axes
     assert (ax.get_yscale(), ax.get_ylabel()) == ("log", "cross-entropy")
     assert "loss" in ax.get_title(loc="left")

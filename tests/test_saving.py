@@ -3,7 +3,7 @@ import csv
 import numpy as np
 
 from lrsched_kit import History
-from lrsched_kit.labs.saving import save_run
+from lrsched_kit.labs.schedule_lab import save_run
 
 
 def run(groups=1, metrics=()):

@@ -13,32 +13,11 @@ from typing import Any, Generic
 import ipywidgets as widgets
 
 from ..words import say
-from .cells import in_front_end
 from .live import WIDTH, Cancel, LatestWorker, LiveFigure, Request, in_words
-from .page import Page
+from .page import Page, in_front_end
 
 _PATIENCE = 2.0  # seconds that a lab may keep its cell from being done
 _END_WITHIN = 10.0  # seconds; what takes longer to stop closes its widgets by itself
-
-
-class Picture:
-    """What a lab draws on: a figure in a widget.
-
-    Attributes:
-        live: the figure; a subclass makes it.
-    """
-
-    live: LiveFigure
-
-    @property
-    def image(self) -> widgets.Image:
-        """The widget that shows the picture."""
-        return self.live.image
-
-    @property
-    def png(self) -> bytes:
-        """The newest crisp frame; empty before there is one."""
-        return self.live.crisp_png
 
 
 class Work(ABC, Generic[Request]):
@@ -53,7 +32,7 @@ class Work(ABC, Generic[Request]):
         on_running: told when ``running`` changes.
     """
 
-    def __init__(self, picture: Picture) -> None:
+    def __init__(self, picture: LiveFigure) -> None:
         self.picture = picture
         self.text = widgets.HTML(layout=widgets.Layout(min_height="4.5em", max_width=WIDTH))
         self.progress = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="84px"))
@@ -101,8 +80,9 @@ class Work(ABC, Generic[Request]):
         color = "#b00020" if trace else "inherit"
         text = f"<div style='line-height: 1.5; color: {color}'>{text}</div>"
         if trace:
-            text += f"<details><summary>{say('traceback')}</summary>"
-            text += f"<pre style='line-height: 1.35'>{html.escape(trace)}</pre></details>"
+            where = say("traceback")
+            text += f"<details><summary>{where}</summary><pre style='line-height: 1.35'>"
+            text += f"{html.escape(trace)}</pre></details>"
         self.text.value = text
 
 

@@ -220,9 +220,6 @@ class ComposerLab(RunLab):
         ]
         return tuple(phases[: self._count])
 
-    def __repr__(self) -> str:
-        return "ComposerLab()"
-
     # ---- callbacks, on whichever thread, one at a time: they only drop a request
 
     def _setting_of(self, values: Mapping[str, Any]) -> PhasesSetting:

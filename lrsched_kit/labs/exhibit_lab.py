@@ -17,7 +17,7 @@ from ..museum.halls import get_exhibit
 from ..museum.picture import ExhibitAxes
 from ..plotting.style import kit_look
 from ..words import say
-from .base import Lab, Picture, Work
+from .base import Lab, Work
 from .controls import button_row, make_buttons, make_menu, make_slider, read, slider_grid
 from .live import WIDTH, Cancel, LiveFigure
 
@@ -34,7 +34,7 @@ class ExhibitRequest:
     mended: bool
 
 
-class ExhibitPicture(Picture):
+class ExhibitPicture(LiveFigure):
     """Draws runs of exhibits into one widget."""
 
     @kit_look()
@@ -44,12 +44,12 @@ class ExhibitPicture(Picture):
         figure.subplots_adjust(left=0.118, right=0.98, top=0.87, bottom=0.17)
         ax.yaxis.set_label_coords(-0.075, 0.5)
         self._axes = ExhibitAxes(ax)
-        self.live = LiveFigure(figure, self._axes.artists)
+        super().__init__(figure, self._axes.artists)
 
     def show(self, request: ExhibitRequest, showing: Showing, *, crisp: bool = False) -> None:
         """Draw what was applied over what was meant."""
         changed = self._axes.show(request.exhibit, showing, mended=request.mended)
-        self.live.draw(background_changed=changed, crisp=crisp)
+        self.draw(background_changed=changed, crisp=crisp)
 
 
 class ExhibitWork(Work[ExhibitRequest]):
@@ -134,6 +134,7 @@ class ExhibitLab(Lab[ExhibitRequest]):
             [row, self._grid, self._work.picture.image, self._work.text, self._work.code],
         )
         self._show_knobs(name)
+        self._called = name
         self._submit()
 
     # ---- what a caller uses
@@ -142,9 +143,6 @@ class ExhibitLab(Lab[ExhibitRequest]):
     def showing(self) -> Showing | None:
         """What the newest run did; None before there is one."""
         return self._work.showing
-
-    def __repr__(self) -> str:
-        return f"ExhibitLab({self._start['exhibit']})"
 
     # ---- callbacks, on whichever thread, one at a time: they only drop a request
 

@@ -13,10 +13,9 @@ from ..schedules.catalogue import SCHEDULES, get_schedule
 from ..schedules.spec import FAMILIES, Schedule
 from ..training.history import History
 from ..words import say
-from .cells import inside_another_lab
 from .controls import button_row, make_menu
 from .live import WIDTH
-from .page import Page
+from .page import Page, inside_another_lab
 from .schedule_lab import ScheduleLab
 
 _LINK = "color: #0072b2; text-decoration: underline"  # pages style links in text only

@@ -191,7 +191,7 @@ class LiveFigure:
 
     Attributes:
         image: the widget; its value is the newest frame.
-        crisp_png: the newest crisp frame, empty before there is one.
+        png: the newest crisp frame, empty before there is one.
     """
 
     CRISP = 2
@@ -213,7 +213,7 @@ class LiveFigure:
             format="png",
             layout=widgets.Layout(width="100%", max_width=WIDTH, height="auto", margin="0"),
         )
-        self.crisp_png = b""
+        self.png = b""
 
     def draw(self, *, background_changed: bool = False, crisp: bool = False) -> None:
         """Draw a frame and send it to the browser."""
@@ -224,8 +224,8 @@ class LiveFigure:
             if artist.get_visible() and artist.axes is not None:
                 artist.axes.draw_artist(artist)
         if crisp:
-            self.crisp_png = palette_png(self._canvas)
-            self._send(self.crisp_png, "png")
+            self.png = palette_png(self._canvas)
+            self._send(self.png, "png")
             self._draw_background(1)  # now that things rest, so that the next move need not
         else:
             # A JPEG takes 2 ms, the palette PNG 6 to 25: time that a moving slider does not have.

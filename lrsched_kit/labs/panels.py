@@ -23,7 +23,6 @@ from ..plotting.style import (
     set_rate_scale,
 )
 from ..words import say
-from .base import Picture
 from .live import LiveFigure
 
 MAX_CURVES = 5  # the schedule, the constant rate, three pins
@@ -139,7 +138,7 @@ class Panels:
         return True
 
 
-class LabPicture(Picture):
+class LabPicture(LiveFigure):
     """Draws scenes into one widget: rates left, losses right."""
 
     @kit_look()
@@ -151,7 +150,7 @@ class LabPicture(Picture):
         self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.082, 0.845))
         for ax in (rate_ax, loss_ax):  # tick labels of any length fit beside
             ax.yaxis.set_label_coords(-0.165, 0.5)
-        self.live = LiveFigure(figure, [*self._panels.artists, *self._marks(rate_ax)])
+        super().__init__(figure, [*self._panels.artists, *self._marks(rate_ax)])
 
     def _marks(self, rate_ax: Axes) -> list[Artist]:
         """Make what else moves."""
@@ -160,4 +159,4 @@ class LabPicture(Picture):
     def show(self, scene: Scene, *, crisp: bool = False) -> None:
         """Draw a scene. ``crisp`` marks the last frame of a run: more pixels, limits refitted."""
         changed = self._panels.show(scene, refit=crisp)
-        self.live.draw(background_changed=changed, crisp=crisp)
+        self.draw(background_changed=changed, crisp=crisp)

@@ -20,7 +20,7 @@ from ..schedules.params import Choice, Param
 from ..schedules.trace import trace_lr
 from ..words import say
 from ..words.errors import nearest
-from .base import Lab, Picture, Work
+from .base import Lab, Work
 from .controls import button_row, make_button, make_slider, read, slider_grid
 from .live import Cancel, LiveFigure
 
@@ -120,7 +120,7 @@ class QuadraticWork(Work[QuadraticRequest]):
             if cancel():
                 return
             time.sleep(0.01)
-        self.picture.live.draw(crisp=True)
+        self.picture.draw(crisp=True)
 
 
 def _lines(walks: Mapping[str, Walk], request: QuadraticRequest) -> list[str]:
@@ -138,7 +138,7 @@ def _lines(walks: Mapping[str, Walk], request: QuadraticRequest) -> list[str]:
     return [*lines, say(key, base_lr=request.base_lr, floor=floor)]
 
 
-class QuadraticPicture(Picture):
+class QuadraticPicture(LiveFigure):
     """Draws walks into one widget; the flat direction lies across, the steep one upright."""
 
     @kit_look()
@@ -163,7 +163,7 @@ class QuadraticPicture(Picture):
         (self._levels,) = map_ax.plot([], [], color="#d0d0d0", lw=0.9)
         self._slots = [_Slot(map_ax, self._loss_ax) for _ in range(2)]
         moving = [self._levels, *(artist for slot in self._slots for artist in slot.artists)]
-        self.live = LiveFigure(figure, moving)
+        super().__init__(figure, moving)
         self._frame: tuple | None = None  # what the background was drawn for
 
     def show(self, walks: Mapping[str, Walk], curvature: tuple[float, float]) -> None:
@@ -176,7 +176,7 @@ class QuadraticPicture(Picture):
         gap = np.full((len(LEVELS), 1), np.nan)  # between one line of equal loss and the next
         across, upright = flat * np.cos(CIRCLE), steep * np.sin(CIRCLE)
         self._levels.set_data(np.hstack([across, gap]).ravel(), np.hstack([upright, gap]).ravel())
-        self.live.draw(background_changed=self._fit(walks))
+        self.draw(background_changed=self._fit(walks))
 
     def _fit(self, walks: Mapping[str, Walk]) -> bool:
         """Set limits and legend where they changed, and say whether they did."""
@@ -279,15 +279,13 @@ class QuadraticLab(Lab[QuadraticRequest]):
         rows = [slider_grid([*sliders.values()]), button_row([*buttons.values()])]
         rows += [self._work.picture.image, self._work.text]
         super().__init__(self._work, start, {**sliders, **buttons}, rows)
+        self._called = schedule
         self._submit()
 
     @property
     def walks(self) -> dict[str, Walk]:
         """Schedule -> rates, sampled path, exact expectation and floor of the newest request."""
         return self._work.walks
-
-    def __repr__(self) -> str:
-        return f"QuadraticLab({self._start['schedule']})"
 
     def _request(self, *, again: bool) -> QuadraticRequest:
         self._seed += again

@@ -22,7 +22,6 @@ from ..training.history import History
 from ..training.stats import mean_and_error
 from ..words import say
 from ..words.errors import check_number
-from .base import Picture
 from .controls import make_buttons, make_menu, make_slider
 from .live import Cancel, LiveFigure
 from .subjects import SEEDS, Setting, Subject, make_subjects
@@ -48,7 +47,7 @@ class RangeRequest:
     setting: Setting
 
 
-class RangePicture(Picture):
+class RangePicture(LiveFigure):
     """The live picture: one set of artists for its lifetime."""
 
     @kit_look()
@@ -70,7 +69,7 @@ class RangePicture(Picture):
         self._limits = (0.3, 2.5)
         set_loss_scale(self._ax, *self._limits)
         moving = [artist for pair in self._curves.values() for artist in pair]
-        self.live = LiveFigure(figure, [*self._range.artists, *moving])
+        super().__init__(figure, [*self._range.artists, *moving])
 
     def show(
         self,
@@ -98,7 +97,7 @@ class RangePicture(Picture):
             if len(runs) > 1:
                 band.set_data(self._epochs, np.maximum(mean - error, 0.1 * mean), mean + error)
             heights.append(mean[np.isfinite(mean)])
-        self.live.draw(background_changed=self._fit(heights, refit=crisp) or changed, crisp=crisp)
+        self.draw(background_changed=self._fit(heights, refit=crisp) or changed, crisp=crisp)
 
     def _fit(self, heights: list[np.ndarray], refit: bool) -> bool:
         losses = np.concatenate(heights)
@@ -249,9 +248,6 @@ class RangeTestLab(TrainingLab[RangeRequest]):
     def histories(self) -> dict[str, list[History]]:
         """Pick -> one `History` per seed, of the newest finished training."""
         return self._work.histories
-
-    def __repr__(self) -> str:
-        return "RangeTestLab()"
 
     def _request(self, *, again: bool) -> RangeRequest:
         test = self._values()

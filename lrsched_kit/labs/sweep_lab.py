@@ -23,7 +23,6 @@ from ..tasks.data import Dataset
 from ..tasks.optimizers import Maker
 from ..training.history import History
 from ..words import say
-from .base import Picture
 from .controls import make_buttons, make_slider
 from .live import Cancel, LiveFigure
 from .panels import Panels, Scene
@@ -44,7 +43,7 @@ class SweepRequest:
     again: bool = False
 
 
-class SweepPicture(Picture):
+class SweepPicture(LiveFigure):
     """A heat map left, the curves of the chosen cell right; an empty sweep decides the cells."""
 
     @kit_look()
@@ -63,7 +62,7 @@ class SweepPicture(Picture):
         self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.62, 0.905), ticks=6)
         for ax in (rate_ax, loss_ax):
             ax.yaxis.set_label_coords(-0.2, 0.5)
-        self.live = LiveFigure(figure, [*self._map.artists, *self._panels.artists])
+        super().__init__(figure, [*self._map.artists, *self._panels.artists])
         self._limits: tuple[float, float] | None = None
 
     def show(self, sweep: Sweep, cell: Cell, scene: Scene, *, crisp: bool = False) -> None:
@@ -74,7 +73,7 @@ class SweepPicture(Picture):
             self._limits = limits
         self._map.show(sweep.mean, finished=sweep.finished, best=sweep.best_cell, marked=cell)
         changed |= self._panels.show(scene, refit=crisp)
-        self.live.draw(background_changed=changed, crisp=crisp)
+        self.draw(background_changed=changed, crisp=crisp)
 
 
 class SweepWork(TrainingWork[SweepRequest]):
@@ -243,6 +242,7 @@ class SweepLab(TrainingLab[SweepRequest]):
             sliders=sliders,
             buttons=make_buttons(("run", "reset")),
         )
+        self._called = f"{schedule.name}, {' x '.join(grid)}"
         self._submit()
 
     @property
@@ -254,9 +254,6 @@ class SweepLab(TrainingLab[SweepRequest]):
     def chosen(self) -> dict[str, float]:
         """The two parameters that the sliders choose."""
         return {key: self.controls[key].value for key in self.sweep.grid}
-
-    def __repr__(self) -> str:
-        return f"SweepLab({self._schedule.name}, {' x '.join(self.sweep.grid)})"
 
     def _request(self, *, again: bool) -> SweepRequest:
         schedule, values = self._schedule, self._values() | self.sweep.setting((0, 0))

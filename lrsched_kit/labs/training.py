@@ -17,9 +17,9 @@ from ..tasks.data import check_metric
 from ..tasks.optimizers import RULES, get_rule
 from ..training.history import History
 from ..words import say
-from .base import Lab, Picture, Work
+from .base import Lab, Work
 from .controls import button_row, make_menu, move_to, read, slider_grid
-from .live import Cancel, Request
+from .live import Cancel, LiveFigure, Request
 from .panels import Scene
 from .subjects import Setting, Subject, own_name, suggestion
 from .verdict import THE_LOSS, Follow
@@ -61,7 +61,7 @@ class TrainingWork(Work[Request]):
     """
 
     def __init__(
-        self, picture: Picture, subjects: Mapping[str, Subject], follow: Follow = THE_LOSS
+        self, picture: LiveFigure, subjects: Mapping[str, Subject], follow: Follow = THE_LOSS
     ) -> None:
         super().__init__(picture)
         self.subjects, self.follow = subjects, follow
