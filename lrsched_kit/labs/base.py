@@ -13,6 +13,7 @@ from typing import Any, Generic
 import ipywidgets as widgets
 
 from ..words import say
+from .controls import read
 from .live import WIDTH, Cancel, LatestWorker, LiveFigure, Request, in_words
 from .page import Page, in_front_end
 
@@ -23,24 +24,18 @@ _END_WITHIN = 10.0  # seconds; what takes longer to stop closes its widgets by i
 class Work(ABC, Generic[Request]):
     """What a lab does on its worker's thread, and the words and the progress that it shows.
 
-    Attributes:
-        picture: what it draws on. It never writes to a slider.
-        text, progress: the widgets below and beside it.
-        lines: the text under the picture.
-        traceback: of the error that the lines tell; empty if they tell none.
-        running: whether training goes on.
-        on_running: told when ``running`` changes.
+    It draws on its picture, and never writes to a slider.
     """
 
     def __init__(self, picture: LiveFigure) -> None:
         self.picture = picture
         self.text = widgets.HTML(layout=widgets.Layout(min_height="4.5em", max_width=WIDTH))
         self.progress = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="84px"))
-        self.lines: list[str] = []
-        self.traceback = ""
+        self.lines: list[str] = []  # the text under the picture
+        self.traceback = ""  # of the error that the lines tell, if they tell one
         self._said: list[str] = []  # the lines without a note
         self._writing = threading.RLock()  # a note comes on another thread
-        self.running = False
+        self.running = False  # whether training goes on
         self.on_running: Callable[[bool], None] = lambda running: None
 
     @abstractmethod
@@ -167,6 +162,10 @@ class Lab(Page, Generic[Request]):
         return bundle
 
     # ---- callbacks, on whichever thread, one at a time: they only drop a request
+
+    def _values(self) -> dict[str, Any]:
+        """Return what the controls that `reset` puts back say now."""
+        return {name: read(self.controls[name], start) for name, start in self._start.items()}
 
     def _submit(self, *, again: bool = False) -> None:
         self._worker.submit(self._request(again=again))

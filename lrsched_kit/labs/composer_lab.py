@@ -20,7 +20,7 @@ from .controls import slider_grid
 from .panels import LabPicture
 from .runs import SHARED, Result, RunLab, RunRequest, RunWork
 from .subjects import Setting, make_subjects
-from .training import EPOCHS, make_follow
+from .training import EPOCHS
 from .verdict import two_digits
 
 MAX_PHASES = 5
@@ -56,13 +56,7 @@ class ComposerPicture(LabPicture):
         return [*self._borders, *self._numbers, *self._leaps, *self._sizes]
 
     def mark(self, lengths: Sequence[int], epochs: int, jumps: Sequence[Leap]) -> None:
-        """Place the borders of the phases, and the jumps, for the next frame.
-
-        Args:
-            lengths: of the phases, in epochs.
-            epochs: of the run.
-            jumps: epoch, rate before, rate after.
-        """
+        """Place the borders of the phases, given their lengths, and the jumps, in epochs."""
         for artist in (*self._borders, *self._numbers, *self._leaps, *self._sizes):
             artist.set_visible(False)
         end = 0
@@ -177,7 +171,6 @@ class ComposerLab(RunLab):
         if len(self._first) > MAX_PHASES:
             raise ValueError(f"phases must be {MAX_PHASES} at most, got {len(self._first)}.")
         subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer)
-        follow = make_follow(subjects, metric, better)
         self._starts = [*self._first, *[SPARE] * (MAX_PHASES - len(self._first))]
         pairs = [_make_pair(number, phase) for number, phase in enumerate(self._starts, 1)]
         self._kinds, self._lengths = ([pair[place] for pair in pairs] for place in (0, 1))
@@ -191,7 +184,7 @@ class ComposerLab(RunLab):
         self._count = len(self._first)
         total = sum(phase.length for phase in self._first)
         super().__init__(
-            ComposerWork(ComposerPicture(say("rate_title")), subjects, follow),
+            ComposerWork(ComposerPicture(say("rate_title"), metric), subjects, metric, better),
             schedule,
             {},
             optimizer=optimizer,

@@ -16,9 +16,8 @@ from ..museum.exhibit import HEADER, Exhibit, Showing
 from ..museum.halls import get_exhibit
 from ..museum.picture import ExhibitAxes
 from ..plotting.style import kit_look
-from ..words import say
 from .base import Lab, Work
-from .controls import button_row, make_buttons, make_menu, make_slider, read, slider_grid
+from .controls import button_row, make_button, make_menu, make_slider, read, slider_grid
 from .live import WIDTH, Cancel, LiveFigure
 
 CHANGED = "background: #fbe3b5"  # a line of code that the other version has not
@@ -53,19 +52,14 @@ class ExhibitPicture(LiveFigure):
 
 
 class ExhibitWork(Work[ExhibitRequest]):
-    """Runs exhibits and draws them; one thread at a time.
-
-    Attributes:
-        showing: of the newest request.
-        code: the widget with the code that ran.
-    """
+    """Runs exhibits and draws them; one thread at a time."""
 
     picture: ExhibitPicture
+    showing: Showing | None = None  # of the newest request
 
     def __init__(self) -> None:
         super().__init__(ExhibitPicture())
-        self.showing: Showing | None = None
-        self.code = widgets.HTML()
+        self.code = widgets.HTML()  # with the code that ran
 
     def __call__(self, request: ExhibitRequest, cancel: Cancel) -> None:
         """Run the code asked for, draw what it applied over what was meant, say where they part."""
@@ -115,15 +109,10 @@ class ExhibitLab(Lab[ExhibitRequest]):
         titles = [(f"{n}. {EXHIBITS[key].title}", key) for n, key in enumerate(EXHIBITS, 1)]
         self._fixed: dict[str, widgets.Widget] = {
             "exhibit": make_menu("exhibit", titles, name),
-            "mended": widgets.ToggleButton(
-                description=say("mended"),
-                tooltip=say("mended_help"),
-                layout=widgets.Layout(width="106px"),
-            ),
-            **make_buttons(("run", "reset")),
+            "mended": make_button("mended", stays=True),
+            **{key: make_button(key, f"{key}_exhibit_help") for key in ("run", "reset")},
         }
-        for key in ("run", "reset"):
-            self._fixed[key].tooltip = say(f"{key}_exhibit_help")
+        self._fixed["mended"].layout.width = "106px"
         self._grid = slider_grid([])
         self._work: ExhibitWork = ExhibitWork()
         row = button_row(list(self._fixed.values()))

@@ -22,7 +22,7 @@ from ..training.history import History
 from ..training.stats import mean_and_error
 from ..words import say
 from ..words.errors import check_number
-from .controls import make_buttons, make_menu, make_slider
+from .controls import make_buttons, make_menu, make_slider, starts
 from .live import Cancel, LiveFigure
 from .subjects import SEEDS, Setting, Subject, make_subjects
 from .training import TrainingLab, TrainingWork, make_pickers
@@ -83,18 +83,15 @@ class RangePicture(LiveFigure):
         changed = self._range.show(test) or loss_label != self._ax.get_ylabel()
         for ax in (self._test_ax, self._ax):
             ax.yaxis.label.set_text(loss_label)  # ax.set_ylabel would ask rcParams
-        heights = [np.empty(0)]
+        heights = []
         for name, (band, line) in self._curves.items():
-            runs = histories.get(name, [])
-            visible = bool(runs) and np.isfinite([run.val_loss for run in runs]).all(0).any()
-            band.set_visible(visible and len(runs) > 1)
-            line.set_visible(visible)
-            if not visible:
-                continue
-            mean, error = mean_and_error([run.val_loss for run in runs])
+            nothing = np.full(len(self._epochs), np.nan)
+            runs = [run.val_loss for run in histories.get(name, [])]
+            mean, error = mean_and_error(runs or [nothing])
             line.set_data(self._epochs, mean)
             line.set_marker("o" if np.isfinite(mean).sum() == 1 else "")
-            if len(runs) > 1:
+            band.set_visible(np.isfinite(error).any())
+            if band.get_visible():
                 band.set_data(self._epochs, np.maximum(mean - error, 0.1 * mean), mean + error)
             heights.append(mean[np.isfinite(mean)])
         self.draw(background_changed=self._fit(heights, refit=crisp) or changed, crisp=crisp)
@@ -115,19 +112,14 @@ class RangePicture(LiveFigure):
 
 
 class RangeWork(TrainingWork[RangeRequest]):
-    """Runs the test, then trains at its picks.
-
-    Attributes:
-        test: the newest finished one, or None.
-        histories: what training at its picks did, by pick.
-    """
+    """Runs the test, then trains at its picks."""
 
     picture: RangePicture
+    test: RangeTest | None = None  # the newest finished one
 
     def __init__(self, subjects: Mapping[str, Subject], epochs: int) -> None:
         super().__init__(RangePicture(epochs), subjects)
-        self.test: RangeTest | None = None
-        self.histories: dict[str, list[History]] = {}
+        self.histories: dict[str, list[History]] = {}  # what training at its picks did, by pick
 
     def __call__(self, request: RangeRequest, cancel: Cancel) -> None:
         """Test, draw, train, draw; give up as soon as ``cancel()``."""
@@ -221,7 +213,11 @@ class RangeTestLab(TrainingLab[RangeRequest]):
         seeds: int | None = None,
         **settings: float,
     ) -> None:
-        start = _start(settings)
+        start = starts("RangeTestLab", KNOBS, settings)
+        for knob in KNOBS:
+            if not knob.low <= (value := start[knob.name]) <= knob.high:
+                ends = f"between {knob.low:g} and {knob.high:g}"
+                raise ValueError(f"{knob.name} must be {ends}, got {value!r}.")
         self._epochs = int(check_number("epochs", epochs, integer=True))
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}.")
@@ -257,19 +253,3 @@ class RangeTestLab(TrainingLab[RangeRequest]):
         # A pick is to be the rate.
         setting = Setting(model, optimizer, "epoch", np.nan, self._epochs, schedule, params)
         return RangeRequest(test, setting)
-
-
-def _start(given: Mapping[str, float]) -> dict[str, float]:
-    """Return where the sliders start: the given values checked, the others at their defaults."""
-    known = {param.name: param for param in KNOBS}
-    for name in given:
-        if name not in known:
-            raise ValueError(f"{name!r} is no setting of a range test: {', '.join(known)}.")
-    start = {}
-    for name, param in known.items():
-        start[name] = param.check(given.get(name, param.default))
-        if not param.low <= start[name] <= param.high:
-            raise ValueError(
-                f"{name} must be between {param.low:g} and {param.high:g}, got {given[name]!r}."
-            )
-    return start

@@ -33,18 +33,11 @@ SAVE_FOLDER = "saved"
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a setting.
-
-    Attributes:
-        setting: what was trained.
-        planned: the rates traced before, ``(groups, scheduler steps)``; None: a metric decides.
-        momentum: likewise, ``(scheduler steps,)``; None where nothing moves it.
-        histories: label -> one `History` per seed, possibly unfinished.
-    """
+    """What came of a setting: rates traced before, and label -> histories, maybe unfinished."""
 
     setting: Setting
-    planned: np.ndarray | None
-    momentum: np.ndarray | None = None
+    planned: np.ndarray | None  # shape (groups, scheduler steps); None: a metric decides
+    momentum: np.ndarray | None = None  # shape (scheduler steps,); None: nothing moves it
     histories: dict[str, list[History]] = field(default_factory=dict)
 
     @property
@@ -64,14 +57,10 @@ class RunRequest:
 
 
 class RunWork(TrainingWork[RunRequest]):
-    """Trains and draws what is asked; one thread at a time.
-
-    Attributes:
-        result: of the newest finished run.
-    """
+    """Trains and draws what is asked; one thread at a time."""
 
     picture: LabPicture
-    result: Result | None = None
+    result: Result | None = None  # of the newest finished run
     _shown: Result | None = None  # complete or stopped
     _constants: tuple[Any, list[History]] = None, []  # what they depend on, and they
 
@@ -130,7 +119,7 @@ class RunWork(TrainingWork[RunRequest]):
 
     def _outcome(self, shown: Result) -> list[str]:
         if shown is self.result:
-            return loss_lines(shown.histories, self.follow)
+            return loss_lines(shown.histories, self.metric, self.better)
         epoch = max((run.finished for run in shown.runs), default=0)
         return [say("stopped", epoch=epoch, epochs=shown.setting.epochs)]
 
@@ -218,7 +207,7 @@ class RunLab(TrainingLab[RunRequest]):
         self._code = widgets.HTML(layout=widgets.Layout(display="none"))
         super().__init__(
             work,
-            values=values | {key: control.value for key, control in others.items()},
+            values=values,
             menus=menus,
             sliders={knob.name: make_slider(knob, values[knob.name]) for knob in knobs},
             buttons=make_buttons(buttons, SAVE_FOLDER),
@@ -249,7 +238,7 @@ class RunLab(TrainingLab[RunRequest]):
             make_model=subject.make_model,
             optimizer=subject.how(setting.optimizer),
             rates=subject.rates(setting.optimizer, setting.base_lr),
-            metric=self._work.follow.told(setting.params),
+            metric=self._work.told(setting.params),
             batch_size=subject.batch_size,
             step_every=setting.step_every,
         )

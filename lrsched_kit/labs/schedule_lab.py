@@ -22,7 +22,7 @@ from ..words import say
 from .panels import LabPicture
 from .runs import MAX_PINS, SAVE_FOLDER, Result, RunLab, RunRequest, RunWork
 from .subjects import make_subjects
-from .training import EPOCHS, make_follow
+from .training import EPOCHS
 
 COLUMNS = ("curve", "seed", "epoch", "lr", "train_loss", "val_loss", "val_accuracy")
 
@@ -90,10 +90,9 @@ class ScheduleLab(RunLab):
         schedule = get_schedule(name)
         subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer)
         title = "rate_title_by_metric" if schedule.metric_driven else "rate_title"
-        follow = make_follow(subjects, metric, better)
         self._pins: tuple[Result, ...] = ()
         super().__init__(
-            RunWork(LabPicture(say(title)), subjects, follow),
+            RunWork(LabPicture(say(title), metric), subjects, metric, better),
             schedule,
             params,
             optimizer=optimizer,

@@ -19,7 +19,7 @@ from ..plotting.style import kit_look
 from ..schedules.catalogue import get_schedule
 from ..schedules.params import Knob, Param
 from ..schedules.spec import Schedule
-from ..tasks.data import Dataset
+from ..tasks.data import Dataset, check_metric
 from ..tasks.optimizers import Maker
 from ..training.history import History
 from ..words import say
@@ -27,8 +27,8 @@ from .controls import make_buttons, make_slider
 from .live import Cancel, LiveFigure
 from .panels import Panels, Scene
 from .subjects import Setting, Subject, first_base_lr, make_subjects
-from .training import BASE_LR, EPOCHS, TrainingLab, TrainingWork, make_follow, make_pickers
-from .verdict import Follow, best_line, cell_line
+from .training import BASE_LR, EPOCHS, TrainingLab, TrainingWork, make_pickers
+from .verdict import best_line, cell_line
 
 POINTS = 8  # values of a parameter in a grid that nobody has given
 RUNS_AT_ONCE = 32  # a slice takes some tenths of a second, and then the map shows it
@@ -58,8 +58,9 @@ class SweepPicture(LiveFigure):
         self._map = HeatMap(map_ax, sweep.grid, higher=sweep.higher)
         title = say("cells_title_higher" if sweep.higher else "cells_title", metric=sweep.metric)
         map_ax.set_title(title, fontsize="medium", loc="left")
-        titles = (say("rate_applied"), say("loss_title"))
-        self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.62, 0.905), ticks=6)
+        self._panels = Panels(
+            rate_ax, loss_ax, say("rate_applied"), sweep.metric, legend=(0.62, 0.905), ticks=6
+        )
         for ax in (rate_ax, loss_ax):
             ax.yaxis.set_label_coords(-0.2, 0.5)
         super().__init__(figure, [*self._map.artists, *self._panels.artists])
@@ -77,16 +78,13 @@ class SweepPicture(LiveFigure):
 
 
 class SweepWork(TrainingWork[SweepRequest]):
-    """Trains what is missing in the map and draws what is asked; one thread at a time.
-
-    Attributes:
-        sweep: as far as it has come.
-    """
+    """Trains what is missing in the map and draws what is asked; one thread at a time."""
 
     picture: SweepPicture
 
-    def __init__(self, sweep: Sweep, subjects: Mapping[str, Subject], follow: Follow) -> None:
-        super().__init__(SweepPicture(sweep), subjects, follow)
+    def __init__(self, sweep: Sweep, subjects: Mapping[str, Subject]) -> None:
+        better = "higher" if sweep.higher else "lower"
+        super().__init__(SweepPicture(sweep), subjects, sweep.metric, better)
         self.sweep = sweep
         self._setting: Setting | None = None
         self._constants: dict[float, list[History]] = {}  # base_lr -> runs of the constant rate
@@ -118,12 +116,10 @@ class SweepWork(TrainingWork[SweepRequest]):
         return replace(setting, base_lr=base_lr, params={**setting.params, **two})
 
     def _todo(self, request: SweepRequest) -> list[Cell]:
-        """Return the cells that can be trained and are not yet, the next to the chosen one first.
-
-        Values of some cells may not go together, such as milestones out of order.
-        """
+        """Return the cells that can be trained and are not yet, those near the chosen one first."""
         near, setting, subject = request.cell, request.setting, self.subjects[request.setting.model]
         cells = [(row, column) for row, column in np.argwhere(~self.sweep.finished).tolist()]
+        # Values of a cell may not go together, such as milestones out of order.
         fit = [cell for cell in cells if not subject.refusal(self._at(setting, cell))]
         return sorted(fit, key=lambda cell: math.dist(cell, near))
 
@@ -222,13 +218,13 @@ class SweepLab(TrainingLab[SweepRequest]):
         self._schedule = schedule = get_schedule(name)
         grid = check_grid(name, default_grid(name, epochs) if grid is None else grid)
         subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer, usual=3)
-        follow = make_follow(subjects, metric, better)
+        first = next(iter(subjects.values()))
+        higher = check_metric(first.data, metric, better) == "higher"
         menus = make_pickers(subjects, optimizer)
         values: dict[str, Any] = {"base_lr": first_base_lr(base_lr, subjects, optimizer)}
         values["epochs"] = EPOCHS.check(epochs)
         values |= schedule.complete(params, horizon=values["epochs"])
-        count, higher = subjects[menus["model"].value].seeds, follow.better == "higher"
-        sweep = Sweep(schedule.name, grid, count, metric=metric, higher=higher)
+        sweep = Sweep(schedule.name, grid, first.seeds, metric=metric, higher=higher)
         values |= sweep.setting(sweep.nearest(values))
         knobs = {param.name: param for param in (BASE_LR, EPOCHS, *schedule.params)}
         sliders = {key: _choice(knobs[key], grid[key], values[key]) for key in grid}
@@ -236,7 +232,7 @@ class SweepLab(TrainingLab[SweepRequest]):
             key: make_slider(knob, values[key]) for key, knob in knobs.items() if key not in grid
         }
         super().__init__(
-            SweepWork(sweep, subjects, follow),
+            SweepWork(sweep, subjects),
             values=values,
             menus=menus,
             sliders=sliders,
@@ -276,11 +272,7 @@ def _choice(param: Knob, values: Sequence[float], start: float) -> widgets.Selec
 
 
 def default_grid(name: str | Schedule, epochs: int) -> dict[str, list[float]]:
-    """Return eight values for each of two parameters of a schedule, counts up to ``epochs``.
-
-    >>> default_grid("StepLR", 12)["step_size"]
-    [1, 3, 4, 6, 7, 9, 10, 12]
-    """
+    """Return eight values for each of two parameters of a schedule, counts up to ``epochs``."""
     params = [param for param in get_schedule(name).params if isinstance(param, Param)]
     pair = params[:2] if len(params) > 1 else (BASE_LR, *params)
     if len(pair) < 2:
