@@ -18,7 +18,6 @@ from .live import WIDTH, Cancel, LatestWorker, LiveFigure, Request, in_words
 from .page import Page, in_front_end
 
 _PATIENCE = 2.0  # seconds that a lab may keep its cell from being done
-_END_WITHIN = 10.0  # seconds; what takes longer to stop closes its widgets by itself
 
 
 class Work(ABC, Generic[Request]):
@@ -84,14 +83,8 @@ class Work(ABC, Generic[Request]):
 class Lab(Page, Generic[Request]):
     """Controls above, a live picture and its words below; all work is done on one thread.
 
-    Args:
-        work: trains and draws.
-        start: where the sliders start, by name.
-        controls: sliders by name, then buttons by name.
-        rows: the widgets from top to bottom.
-
-    Attributes:
-        controls: the sliders and buttons by name.
+    ``start`` says where sliders start, by name; ``controls`` are they and the buttons by name,
+    ``rows`` all widgets from top to bottom.
     """
 
     def __init__(
@@ -144,7 +137,7 @@ class Lab(Page, Generic[Request]):
         """
         if self.comm is not None:  # Widget.close() comes here a second time
             progress = self._work.progress  # which not every lab shows
-            self._worker.close(lambda: self._close_widgets(progress), timeout=_END_WITHIN)
+            self._worker.close(lambda: self._close_widgets(progress))
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any] | None:
         """Add a picture for those who read the notebook without running it.

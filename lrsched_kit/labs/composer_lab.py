@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, cast
 
 import ipywidgets as widgets
@@ -15,10 +15,11 @@ from torch import nn
 from ..schedules.phases import KINDS, Phase, boundaries, compose, find_jumps
 from ..tasks.data import Dataset
 from ..tasks.optimizers import Maker
+from ..training.loop import scheduler_steps
 from ..words import say
 from .controls import slider_grid
 from .panels import LabPicture
-from .runs import SHARED, Result, RunLab, RunRequest, RunWork
+from .runs import Result, RunLab, RunRequest, RunWork
 from .subjects import Setting, make_subjects
 from .training import EPOCHS
 from .verdict import two_digits
@@ -29,13 +30,6 @@ SPARE = Phase("restart", 1)  # what a phase not yet added stands at
 Leap = tuple[float, float, float]  # epoch, rate before, rate after
 _JUMP = "#d55e00"  # vermilion: no other line of this picture has it
 _MARGIN = 0.15  # of the axis: so near to its ends, a jump's words stand to one side
-
-
-@dataclass(frozen=True)
-class PhasesSetting(Setting):
-    """What menus and sliders say, phases included."""
-
-    phases: tuple[Phase, ...]
 
 
 class ComposerPicture(LabPicture):
@@ -85,17 +79,18 @@ class ComposerWork(RunWork):
     picture: ComposerPicture
 
     def _draw(self, request: RunRequest, result: Result, *, crisp: bool = False) -> None:
-        setting, leaps = _leaps(result)
-        self.picture.mark([phase.length for phase in setting.phases], setting.epochs, leaps)
+        setting = result.setting
+        lengths = [phase.length for phase in setting.phases]
+        self.picture.mark(lengths, setting.epochs, _leaps(result))
         super()._draw(request, result, crisp=crisp)
 
     def _plan_lines(self, result: Result) -> list[str]:
-        (setting, leaps), epochs = _leaps(result), result.setting.epochs
+        phases, epochs, leaps = result.setting.phases, result.setting.epochs, _leaps(result)
         names = [
             say("phase_and_length", kind=say(f"kind_{phase.kind}"), length=phase.length)
-            for phase in setting.phases
+            for phase in phases
         ]
-        total = sum(phase.length for phase in setting.phases)
+        total = sum(phase.length for phase in phases)
         lines = [say("phases_line", phases=", ".join(names), sum=total, epochs=epochs)]
         if total < epochs:
             lines.append(say("goes_on_line", left=epochs - total))
@@ -107,12 +102,12 @@ class ComposerWork(RunWork):
         return [" ".join(lines)]
 
 
-def _leaps(result: Result) -> tuple[PhasesSetting, list[Leap]]:
-    """Return the setting, and where the planned rate jumps."""
-    setting, planned = cast(PhasesSetting, result.setting), cast(np.ndarray, result.planned)
+def _leaps(result: Result) -> list[Leap]:
+    """Return where the planned rate jumps."""
+    setting, planned = result.setting, cast(np.ndarray, result.planned)
     unit = planned.shape[1] // setting.epochs  # scheduler steps in an epoch
     jumps = find_jumps(planned[0], boundaries(setting.phases, steps_per_epoch=unit))
-    return setting, [(jump.step / unit, jump.before, jump.after) for jump in jumps]
+    return [(jump.step / unit, jump.before, jump.after) for jump in jumps]
 
 
 class ComposerLab(RunLab):
@@ -173,7 +168,7 @@ class ComposerLab(RunLab):
         subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer)
         self._starts = [*self._first, *[SPARE] * (MAX_PHASES - len(self._first))]
         pairs = [_make_pair(number, phase) for number, phase in enumerate(self._starts, 1)]
-        self._kinds, self._lengths = ([pair[place] for pair in pairs] for place in (0, 1))
+        self._kinds, self._lengths = zip(*pairs, strict=True)
         self._columns = [widgets.VBox(pair) for pair in pairs]
         others: dict[str, widgets.Widget] = {}
         for number, (kind, length) in enumerate(pairs, 1):
@@ -215,12 +210,11 @@ class ComposerLab(RunLab):
 
     # ---- callbacks, on whichever thread, one at a time: they only drop a request
 
-    def _setting_of(self, values: Mapping[str, Any]) -> PhasesSetting:
-        shared = {name: values[name] for name in SHARED}
+    def _setting_of(self, values: Mapping[str, Any]) -> Setting:
         steps = self._work.subjects[values["model"]].steps_per_epoch
-        unit = steps if values["step_every"] == "batch" else 1
+        unit = scheduler_steps(1, steps, values["step_every"])
         schedule = compose(self.phases, steps_per_epoch=unit)
-        return PhasesSetting(**shared, schedule=schedule, params={}, phases=self.phases)
+        return replace(super()._setting_of(values), schedule=schedule, phases=self.phases)
 
     def _show(self, count: int) -> None:
         """Show so many phases."""

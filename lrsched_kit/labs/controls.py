@@ -37,11 +37,11 @@ class StepsBox(widgets.Text):
             return self.value
 
 
-def make_slider(param: Knob, value: Any) -> widgets.Widget:
+def make_slider(param: Knob, value: Any, grid: Sequence[float] = ()) -> widgets.Widget:
     """Make the control of one parameter; a start value beyond a slider's ends widens it.
 
     A choice is a menu. Two steps of a run are the two ends of a slider, of another number of
-    them one reads and writes a list.
+    them one reads and writes a list. Where a grid is given, its values are the notches.
     """
     common = {
         "value": value,
@@ -50,6 +50,9 @@ def make_slider(param: Knob, value: Any) -> widgets.Widget:
         "style": {"description_width": f"{max(76, 7 * len(param.name))}px"},
         "layout": widgets.Layout(width="auto", min_width="0"),
     }
+    if grid:
+        notches = [(f"{notch:.3g}", notch) for notch in grid]
+        return widgets.SelectionSlider(options=notches, **common)
     if isinstance(param, Choice):
         return widgets.Dropdown(options=param.options, **common)
     if isinstance(param, Steps):

@@ -153,13 +153,8 @@ class LiveFigure:
     they rest. One thread draws. It may be another than the one that makes the figure, within
     `kit_look`: rcParams decide how ticks look, so all that a later frame may want are made here.
 
-    Args:
-        figure: its size decides the picture's shape, once and for all.
-        moving: the artists that change between frames.
-
-    Attributes:
-        image: the widget; its value is the newest frame.
-        png: the newest crisp frame, empty before there is one.
+    The figure's size decides the picture's shape, once and for all; ``moving`` are the artists
+    that change between frames.
     """
 
     CRISP = 2
@@ -181,7 +176,7 @@ class LiveFigure:
             format="png",
             layout=widgets.Layout(width="100%", max_width=WIDTH, height="auto", margin="0"),
         )
-        self.png = b""
+        self.png = b""  # the newest crisp frame, empty before there is one
 
     def draw(self, *, background_changed: bool = False, crisp: bool = False) -> None:
         """Draw a frame and send it to the browser."""

@@ -23,9 +23,6 @@ class Page(widgets.VBox):
     """A box of widgets whose callbacks run one at a time; it replaces its cell's earlier ones.
 
     Where the constructor of a subclass raises, the widgets that it has made are closed.
-
-    Args:
-        rows: the widgets from top to bottom.
     """
 
     _called = ""  # what its repr says beside the class

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,12 +39,7 @@ KNOBS = (
 SCHEDULES = ("Constant", "CosineAnnealingLR")  # what may follow at each pick
 
 
-@dataclass(frozen=True)
-class RangeRequest:
-    """What the controls say: of the test, and of the training at each of its picks."""
-
-    test: Mapping[str, Any]
-    setting: Setting
+RangeRequest = tuple[Mapping[str, Any], Setting]  # of the test, of the training at its picks
 
 
 class RangePicture(LiveFigure):
@@ -123,9 +118,13 @@ class RangeWork(TrainingWork[RangeRequest]):
 
     def __call__(self, request: RangeRequest, cancel: Cancel) -> None:
         """Test, draw, train, draw; give up as soon as ``cancel()``."""
-        setting, subject = request.setting, self.subjects[request.setting.model]
+        settings, setting = request
+        subject = self.subjects[setting.model]
         self.set_running(True)
-        test = _test(subject, request, cancel)
+        ramp = Ramp(batch_size=subject.batch_size, **settings)
+        model = subject.fleet.fresh(ramp.seed)
+        optimizer = build_optimizer(subject.how(setting.optimizer), model, ramp.low)
+        test = run_range_test(model, subject.data, optimizer, ramp, subject.fleet.trial, cancel)
 
         def draw(histories: dict[str, list[History]], *_: str, crisp: bool = False) -> None:
             self.picture.show(test, histories, subject.loss_label, crisp=crisp)
@@ -152,13 +151,6 @@ class RangeWork(TrainingWork[RangeRequest]):
             lines = [*lines, trained, *loss_lines(by_pick)]
         self.say([*lines, *subject.alone_lines(setting.optimizer)])
         draw(histories, crisp=True)
-
-
-def _test(subject: Subject, request: RangeRequest, cancel: Cancel) -> RangeTest:
-    ramp = Ramp(batch_size=subject.batch_size, **request.test)
-    model = subject.fleet.fresh(ramp.seed)
-    optimizer = build_optimizer(subject.how(request.setting.optimizer), model, ramp.low)
-    return run_range_test(model, subject.data, optimizer, ramp, subject.fleet.trial, cancel)
 
 
 def _test_lines(test: RangeTest) -> list[str]:
@@ -252,4 +244,4 @@ class RangeTestLab(TrainingLab[RangeRequest]):
         params = schedule.complete({}, horizon=self._epochs)
         # A pick is to be the rate.
         setting = Setting(model, optimizer, "epoch", np.nan, self._epochs, schedule, params)
-        return RangeRequest(test, setting)
+        return test, setting

@@ -12,8 +12,9 @@ import numpy as np
 from torch import nn
 
 from ..schedules.catalogue import get_schedule
+from ..schedules.phases import Phase
 from ..schedules.spec import Schedule
-from ..schedules.trace import trace_groups
+from ..schedules.trace import trace_groups, trace_momentum
 from ..tasks.advice import ADVICE, suggest_base_lr
 from ..tasks.data import Dataset
 from ..tasks.models import MODELS, seeded
@@ -40,11 +41,12 @@ class Setting:
     epochs: int
     schedule: Schedule = field(compare=False)  # in one lab, equal settings have equal ones
     params: Mapping[str, Any]
+    phases: tuple[Phase, ...] = ()  # that the schedule is composed of, if it is
 
     @property
     def constant(self) -> Self:
         """The same at the constant rate."""
-        return replace(self, schedule=get_schedule("Constant"), params={})
+        return replace(self, schedule=get_schedule("Constant"), params={}, phases=())
 
 
 @dataclass(eq=False)
@@ -86,10 +88,12 @@ class Subject:
         """Return the base rate of each parameter group."""
         return self.fleet.rates(Run("Constant", {}, base_lr, self.how(optimizer)))
 
-    def has_momentum(self, optimizer: str) -> bool:
-        """Whether that optimizer has momentum, or a first beta, that a scheduler can move."""
-        made = build_optimizer(self.how(optimizer), self.models[0], Unless(0.1))
-        return momentum_of(made) > 0
+    def suggestion(self, optimizer: str) -> float | None:
+        """Return a base_lr that suits the pair, as far as that is known."""
+        if self.make_optimizer is not None:
+            return self.rates(optimizer, Unless(0.1))[0]
+        name = getattr(self.make_model, "__name__", "")
+        return suggest_base_lr(name, optimizer) if MODELS.get(name) is self.make_model else None
 
     def run(self, setting: Setting, seed: int, told: str | None) -> Run:
         """Return the run of a seed, with what a plateau is told."""
@@ -113,6 +117,14 @@ class Subject:
         except ValueError as error:
             return str(error)
         return ""
+
+    def momentum(self, setting: Setting) -> np.ndarray | None:
+        """Return momentum, or first beta, to be, ``(scheduler steps,)``; None: nothing moves it."""
+        made = build_optimizer(self.how(setting.optimizer), self.models[0], Unless(0.1))
+        if not setting.schedule.moves_momentum or momentum_of(made) == 0:  # plain SGD has none
+            return None
+        how = {**setting.params, "base_lr": setting.base_lr, "steps": self.steps(setting)}
+        return trace_momentum(setting.schedule, **how)
 
     def plan(self, setting: Setting) -> np.ndarray | None:
         """Return the rates to be, ``(groups, scheduler steps)``; None where a metric decides."""
@@ -171,19 +183,3 @@ def own_name(function: Callable[..., object], otherwise: str) -> str:
     """Return what a reader's function is called; a lambda has no name but these words."""
     name = getattr(function, "__name__", "")
     return name if name.isidentifier() else say(otherwise)
-
-
-def first_base_lr(base_lr: float | None, subjects: Mapping[str, Subject], optimizer: str) -> float:
-    """Return ``base_lr``, or where it is None a rate that suits what is trained first."""
-    name, subject = next(iter(subjects.items()))
-    if subject.make_optimizer is None:
-        suited = suggestion(name, subject, optimizer)
-    else:
-        suited = subject.rates(optimizer, Unless(0.1))[0]
-    return check_number("base_lr", (suited or 0.1) if base_lr is None else base_lr)
-
-
-def suggestion(model: str, subject: Subject, optimizer: str) -> float | None:
-    """Return a base_lr that suits the pair, as far as that is known."""
-    known = subject.make_model is MODELS.get(model) and subject.make_optimizer is None
-    return suggest_base_lr(model, optimizer) if known else None

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.figure import Figure
 from torch import nn
@@ -17,7 +16,7 @@ from ..experiments.sweeps import Cell, Sweep
 from ..plotting.heatmap import HeatMap
 from ..plotting.style import kit_look
 from ..schedules.catalogue import get_schedule
-from ..schedules.params import Knob, Param
+from ..schedules.params import Param
 from ..schedules.spec import Schedule
 from ..tasks.data import Dataset, check_metric
 from ..tasks.optimizers import Maker
@@ -26,8 +25,8 @@ from ..words import say
 from .controls import make_buttons, make_slider
 from .live import Cancel, LiveFigure
 from .panels import Panels, Scene
-from .subjects import Setting, Subject, first_base_lr, make_subjects
-from .training import BASE_LR, EPOCHS, TrainingLab, TrainingWork, make_pickers
+from .subjects import Setting, Subject, make_subjects
+from .training import BASE_LR, EPOCHS, TrainingLab, TrainingWork, first_values, make_pickers
 from .verdict import best_line, cell_line
 
 POINTS = 8  # values of a parameter in a grid that nobody has given
@@ -94,20 +93,18 @@ class SweepWork(TrainingWork[SweepRequest]):
         if request.setting != self._setting or request.again:
             self.sweep, self._constants = replace(self.sweep, histories={}), {}
             self._setting = request.setting
-        self._draw(request)
+        self._show(request)
         if todo := self._todo(request):
             self._begin()
             while todo and self._train_some(request, todo, cancel):
                 todo = self._todo(request)
                 done = len(self.sweep.histories)
                 self.progress.value = done / (done + len(todo))
-                self._say(request)
-                self._draw(request)
+                self._show(request)
             if cancel.stale:
                 return
         self.set_running(False, stopped=cancel.stopped)  # also what an earlier request left so
-        self._say(request)
-        self._draw(request, crisp=True)
+        self._show(request, crisp=True)
 
     def _at(self, setting: Setting, cell: Cell) -> Setting:
         """Return the setting of a cell."""
@@ -140,20 +137,15 @@ class SweepWork(TrainingWork[SweepRequest]):
         self.sweep = replace(self.sweep, histories={**self.sweep.histories, **new})
         return True
 
-    def _draw(self, request: SweepRequest, *, crisp: bool = False) -> None:
-        part = self._at(request.setting, request.cell)
+    def _show(self, request: SweepRequest, *, crisp: bool = False) -> None:
+        """Say and draw how far the map has come, and what came of the chosen cell."""
+        sweep, cell, lines = self.sweep, request.cell, []
+        part = self._at(request.setting, cell)
         subject = self.subjects[part.model]
-        planned = None if subject.refusal(part) else subject.plan(part)
-        runs = self.sweep.histories.get(request.cell, [])
-        scene = self._scene(part, planned, runs, self._constants.get(part.base_lr, []))
-        self.picture.show(self.sweep, request.cell, scene, crisp=crisp)
-
-    def _say(self, request: SweepRequest) -> None:
-        sweep, part, lines = self.sweep, self._at(request.setting, request.cell), []
-        subject = self.subjects[part.model]
-        if request.cell in sweep.histories:
-            lines.append(cell_line(sweep, request.cell))
-        elif why := subject.refusal(part):
+        why = subject.refusal(part)
+        if cell in sweep.histories:
+            lines.append(cell_line(sweep, cell))
+        elif why:
             lines.append(say("refused", error=why))
         if (best := sweep.best_cell) is not None and len(sweep.histories) > 1:
             lines.append(best_line(sweep, best))
@@ -161,6 +153,10 @@ class SweepWork(TrainingWork[SweepRequest]):
             done = len(sweep.histories)
             lines.append(say("cells_so_far", done=done, cells=done + left))
         self.say([*lines, *subject.alone_lines(part.optimizer)])
+        planned = None if why else subject.plan(part)
+        constants = self._constants.get(part.base_lr, [])
+        scene = self._scene(part, planned, sweep.histories.get(cell, []), constants)
+        self.picture.show(sweep, cell, scene, crisp=crisp)
 
 
 class SweepLab(TrainingLab[SweepRequest]):
@@ -221,15 +217,13 @@ class SweepLab(TrainingLab[SweepRequest]):
         first = next(iter(subjects.values()))
         higher = check_metric(first.data, metric, better) == "higher"
         menus = make_pickers(subjects, optimizer)
-        values: dict[str, Any] = {"base_lr": first_base_lr(base_lr, subjects, optimizer)}
-        values["epochs"] = EPOCHS.check(epochs)
-        values |= schedule.complete(params, horizon=values["epochs"])
+        values = first_values(first, optimizer, schedule, params, base_lr, epochs)
         sweep = Sweep(schedule.name, grid, first.seeds, metric=metric, higher=higher)
         values |= sweep.setting(sweep.nearest(values))
         knobs = {param.name: param for param in (BASE_LR, EPOCHS, *schedule.params)}
-        sliders = {key: _choice(knobs[key], grid[key], values[key]) for key in grid}
-        sliders |= {
-            key: make_slider(knob, values[key]) for key, knob in knobs.items() if key not in grid
+        sliders = {
+            key: make_slider(knobs[key], values[key], grid.get(key, ()))
+            for key in dict.fromkeys([*grid, *knobs])
         }
         super().__init__(
             SweepWork(sweep, subjects),
@@ -257,18 +251,6 @@ class SweepLab(TrainingLab[SweepRequest]):
         unit = schedule.step_every
         setting = Setting(**values, step_every=unit, schedule=schedule, params=params)
         return SweepRequest(setting, self.sweep.nearest(self.chosen), again)
-
-
-def _choice(param: Knob, values: Sequence[float], start: float) -> widgets.SelectionSlider:
-    """Make a slider with a notch for each value of the grid."""
-    return widgets.SelectionSlider(
-        options=[(f"{value:.3g}", value) for value in values],
-        value=start,
-        description=param.name,
-        tooltip=param.help,
-        style={"description_width": "76px"},
-        layout={"width": "auto", "min_width": "0"},
-    )
 
 
 def default_grid(name: str | Schedule, epochs: int) -> dict[str, list[float]]:

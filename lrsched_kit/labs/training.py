@@ -13,6 +13,7 @@ import numpy as np
 from ..plotting.curves import Curve
 from ..plotting.style import style_of
 from ..schedules.params import Param
+from ..schedules.spec import Schedule
 from ..tasks.data import check_metric, told_if_fits
 from ..tasks.optimizers import RULES, get_rule
 from ..training.history import History
@@ -21,7 +22,7 @@ from .base import Lab, Work
 from .controls import button_row, make_menu, move_to, slider_grid
 from .live import Cancel, LiveFigure, Request
 from .panels import Scene
-from .subjects import Setting, Subject, own_name, suggestion
+from .subjects import Setting, Subject, own_name
 
 Key = TypeVar("Key")
 
@@ -41,6 +42,20 @@ def make_pickers(subjects: Mapping[str, Subject], optimizer: str) -> dict[str, w
         "model": make_menu("model", subjects, next(iter(subjects))),
         "optimizer": make_menu("optimizer", options, optimizer),
     }
+
+
+def first_values(
+    subject: Subject,
+    optimizer: str,
+    schedule: Schedule,
+    params: Mapping[str, Any],
+    base_lr: float | None,
+    epochs: int,
+) -> dict[str, Any]:
+    """Return where the sliders of a run start; a base_lr that is None suits what is trained."""
+    suited = subject.suggestion(optimizer) or 0.1
+    rate, epochs = BASE_LR.check(suited if base_lr is None else base_lr), int(EPOCHS.check(epochs))
+    return {"base_lr": rate, "epochs": epochs, **schedule.complete(params, horizon=epochs)}
 
 
 class TrainingWork(Work[Request]):
@@ -190,7 +205,7 @@ class TrainingLab(Lab[Request]):
         model, optimizer = (self.controls[name] for name in ("model", "optimizer"))
         slider = self.controls.get("base_lr")
         if change["owner"] in (model, optimizer) and isinstance(slider, widgets.FloatLogSlider):
-            rate = suggestion(model.value, self._work.subjects[model.value], optimizer.value)
+            rate = self._work.subjects[model.value].suggestion(optimizer.value)
             if rate is not None:
                 move_to(slider, rate)
         super()._on_move(change)

@@ -28,11 +28,9 @@ def two_digits(rate: float) -> str:
 def rate_line(label: str, rates: np.ndarray, epochs: int, *, metric_driven: bool) -> str:
     """Say where the rate starts, where it ends (where a metric decides: on the first seed)."""
     key = "rate_by_metric" if metric_driven else "rate"
-    used = rates[np.isfinite(rates)]
-    if not metric_driven and np.ptp(used) == 0:
+    if not metric_driven and np.nanmin(rates) == np.nanmax(rates):
         key = "rate_flat"
-    facts = {"label": label, "first": f"{used[0]:.4g}", "last": f"{used[-1]:.4g}"}
-    return one_or_many(key, epochs, **facts, epochs=epochs)
+    return one_or_many(key, epochs, label=label, **_ends(rates), epochs=epochs)
 
 
 def momentum_line(momentum: np.ndarray) -> str:
@@ -48,12 +46,12 @@ def momentum_line(momentum: np.ndarray) -> str:
 
 def group_lines(rates: np.ndarray) -> list[str]:
     """Say where the rates of further parameter groups start and end, shape ``(groups, steps)``."""
-    lines = []
-    for number, row in enumerate(rates[1:], start=2):
-        used = row[np.isfinite(row)]
-        facts = {"first": f"{used[0]:.4g}", "last": f"{used[-1]:.4g}"}
-        lines.append(say("group_line", number=number, **facts))
-    return lines
+    return [say("group_line", number=n, **_ends(row)) for n, row in enumerate(rates[1:], start=2)]
+
+
+def _ends(rates: np.ndarray) -> dict[str, str]:
+    used = rates[np.isfinite(rates)]
+    return {"first": f"{used[0]:.4g}", "last": f"{used[-1]:.4g}"}
 
 
 def loss_lines(
@@ -102,9 +100,9 @@ def _verdict(histories: Mapping[str, Sequence[History]], metric: str, better: st
     gap = with_error(abs(result.gap), result.error)
     key = "better" if result.gap > 0 else "worse" if result.gap < 0 else "same"
     facts = {"wins": result.wins, "seeds": result.seeds, "gap": gap, "metric": metric}
-    if metric == "loss" or key == "same":
-        return [say(key, label=label, **facts)]
-    return [say(f"{key}_{better}", label=label, **facts)]
+    if metric != "loss" and key != "same":
+        key = f"{key}_{better}"
+    return [say(key, label=label, **facts)]
 
 
 def _finals(runs: Sequence[History], metric: str) -> np.ndarray:
