@@ -109,8 +109,6 @@ class Lab(Page, Generic[Request]):
     def _request(self, *, again: bool) -> Request:
         """Return what the controls ask for now; ``again``: train even if nothing has changed."""
 
-    # ---- what a caller uses
-
     @property
     def summary(self) -> str:
         """The lines under the picture."""

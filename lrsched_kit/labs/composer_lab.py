@@ -60,8 +60,8 @@ class ComposerPicture(LabPicture):
             border.set_xdata([end, end])
             number.set_visible(True)
             border.set_visible(end < epochs)
-        for leap, size, jump in zip(self._leaps, self._sizes, jumps, strict=False):
-            epoch, before, after = jump
+        marks = zip(self._leaps, self._sizes, jumps, strict=False)
+        for leap, size, (epoch, before, after) in marks:
             leap.set_data([epoch, epoch], [before, after])
             place, change = epoch / epochs, two_digits(abs(after - before))
             size.set_text(say("jump_up" if after > before else "jump_down", size=change))
@@ -196,8 +196,6 @@ class ComposerLab(RunLab):
         self._listen(self.controls["remove"], self._on_remove)
         self._submit()
 
-    # ---- what a caller uses
-
     @property
     def phases(self) -> tuple[Phase, ...]:
         """What menus and sliders say now."""
@@ -235,7 +233,7 @@ class ComposerLab(RunLab):
             longest.value -= longest.value // 2
         self._lengths[self._count].value = left
         self._show(self._count + 1)
-        self._on_phases()
+        self._submit()
 
     def _on_remove(self, _: object) -> None:
         if self._count == 1:
@@ -243,15 +241,11 @@ class ComposerLab(RunLab):
         before, last = self._lengths[self._count - 2 : self._count]
         self._show(self._count - 1)
         before.value += last.value
-        self._on_phases()
+        self._submit()
 
     def _on_reset(self, click: object) -> None:
         self._show(len(self._first))
         super()._on_reset(click)
-
-    def _on_phases(self) -> None:
-        self._submit()
-        self._refresh_code()
 
 
 def _make_pair(number: int, phase: Phase) -> list[widgets.Widget]:

@@ -20,8 +20,6 @@ from .live import WIDTH, Cancel, LiveFigure
 
 CHANGED = "background: #fbe3b5"  # a line of code that the other version has not
 PALE = "color: #767676"
-
-
 ExhibitRequest = tuple[Exhibit, dict[str, Any]]  # what runs, and how: knobs and "mended"
 
 
@@ -82,9 +80,8 @@ class ExhibitLab(Lab[ExhibitRequest]):
     """
 
     def __init__(self, name: str = "stale_optimizer", **knobs: object) -> None:
-        first = get_exhibit(name).complete(knobs)
         self._starts = {key: exhibit.complete({}) for key, exhibit in EXHIBITS.items()}
-        self._starts[name] = first
+        self._starts[name] = get_exhibit(name).complete(knobs)
         self._knobs: dict[str, dict[str, widgets.Widget]] = {}  # by exhibit, made when first shown
         titles = [(f"{n}. {EXHIBITS[key].title}", key) for n, key in enumerate(EXHIBITS, 1)]
         self._fixed: dict[str, widgets.Widget] = {
@@ -105,8 +102,6 @@ class ExhibitLab(Lab[ExhibitRequest]):
         self._show_knobs(name)
         self._called = name
         self._submit()
-
-    # ---- what a caller uses
 
     @property
     def showing(self) -> Showing | None:

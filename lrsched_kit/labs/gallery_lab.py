@@ -76,8 +76,6 @@ class GalleryLab(Page):
         for cell in self._cells:
             self._listen(cell.button, self._on_click)
 
-    # ---- what a caller uses
-
     @property
     def controls(self) -> dict[str, widgets.Widget]:
         """The menus "family" and "schedule", and the controls of the open lab."""

@@ -126,18 +126,14 @@ def close_earlier_labs(lab: widgets.Widget) -> None:
 
 def in_front_end() -> bool:
     """Whether somebody looks on: front ends name the cell that they run, programs do not."""
-    return _cell_id(_request()) is not None
+    return bool(_request().get("metadata", {}).get("cellId"))
 
 
 def _running_cell() -> tuple[str | None, str]:
     """Return what names the running cell (its code where no front end does), and the execution."""
     request = _request()
-    code = request.get("content", {}).get("code")
-    return _cell_id(request) or code, request.get("header", {}).get("msg_id", "")
-
-
-def _cell_id(request: dict[str, Any]) -> str | None:
-    return request.get("metadata", {}).get("cellId")
+    cell = request.get("metadata", {}).get("cellId") or request.get("content", {}).get("code")
+    return cell, request.get("header", {}).get("msg_id", "")
 
 
 def _request() -> dict[str, Any]:

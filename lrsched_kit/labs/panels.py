@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -74,28 +73,26 @@ class Panels:
 
     def show(self, scene: Scene, *, refit: bool) -> bool:
         """Move the artists; say whether limits (which only ``refit`` narrows) or legend changed."""
-        curves = scene.curves[:MAX_CURVES]
-        for slot, curve in zip_longest(self._slots, curves):
+        for slot, curve in zip_longest(self._slots, scene.curves):
             slot.show(curve, scene.epochs, self._metric) if curve else slot.hide()
-        runs = [run for curve in curves for run in curve.runs]
+        runs = [run for curve in scene.curves for run in curve.runs]
         self._limits = value_limits(runs, self._metric, None if refit else self._limits)
-        changed = self._fit(scene, curves, self._limits)
-        self._names.show([curve for curve in curves if not curve.thin][:1], scene.epochs)
+        changed = self._fit(scene, self._limits)
+        self._names.show([curve for curve in scene.curves if not curve.thin][:1], scene.epochs)
         for slot in self._slots:
             slot.keep_end_below(self._limits[1] * (0.9 if self._metric == "loss" else 1))
         return changed
 
-    def _fit(self, scene: Scene, curves: Sequence[Curve], limits: Limits) -> bool:
+    def _fit(self, scene: Scene, limits: Limits) -> bool:
         """Set limits and legend where they changed, and say whether they did."""
         rates = [np.array([scene.base_lr])]
-        for curve in curves:
+        for curve in scene.curves:
             rates += [y for _, y in curve.planned_in(scene.epochs)]
             rates += [y for _, (_, y) in curve.applied]
         of_rates = rate_limits(rates, log=scene.log)
-        epochs = max([scene.epochs, *(run.epochs for curve in curves for run in curve.runs)])
-        entries = [(c.legend_label, c.style, 1.6 if c.thin else 2.6) for c in curves]
-        words = scene.loss_label, scene.by_batch
-        frame = of_rates, scene.log, limits, epochs, entries, words
+        epochs = max([scene.epochs, *(run.epochs for curve in scene.curves for run in curve.runs)])
+        entries = [(c.legend_label, c.style, 1.6 if c.thin else 2.6) for c in scene.curves]
+        frame = of_rates, scene.log, limits, epochs, entries, scene.loss_label, scene.by_batch
         if frame == self._frame:
             return False
         self._frame = frame

@@ -26,7 +26,7 @@ from .controls import make_buttons, make_menu, make_slider, starts
 from .live import Cancel, LiveFigure
 from .subjects import SEEDS, Setting, Subject, make_subjects
 from .training import TrainingLab, TrainingWork, make_pickers
-from .verdict import loss_lines, one_or_many, two_digits
+from .verdict import Histories, loss_lines, one_or_many, two_digits
 
 KNOBS = (
     Param("low", 1e-5, 1e-7, 1e-2, log=True, help="low_help"),
@@ -37,8 +37,6 @@ KNOBS = (
     Param("seed", 0, 0, SEEDS - 1, integer=True, help="test_seed_help", must_be="non-negative"),
 )
 SCHEDULES = ("Constant", "CosineAnnealingLR")  # what may follow at each pick
-
-
 RangeRequest = tuple[Mapping[str, Any], Setting]  # of the test, of the training at its picks
 
 
@@ -66,18 +64,11 @@ class RangePicture(LiveFigure):
         moving = [artist for pair in self._curves.values() for artist in pair]
         super().__init__(figure, [*self._range.artists, *moving])
 
-    def show(
-        self,
-        test: RangeTest,
-        histories: Mapping[str, list[History]],
-        loss_label: str,
-        *,
-        crisp: bool = False,
-    ) -> None:
+    def show(self, test: RangeTest, histories: Histories, label: str, *, crisp: bool) -> None:
         """Draw a test and the training at its picks, which may be unfinished or missing."""
-        changed = self._range.show(test) or loss_label != self._ax.get_ylabel()
+        changed = self._range.show(test) or label != self._ax.get_ylabel()
         for ax in (self._test_ax, self._ax):
-            ax.yaxis.label.set_text(loss_label)  # ax.set_ylabel would ask rcParams
+            ax.yaxis.label.set_text(label)  # ax.set_ylabel would ask rcParams
         heights = []
         for name, (band, line) in self._curves.items():
             nothing = np.full(len(self._epochs), np.nan)

@@ -13,6 +13,7 @@ import numpy as np
 from ..plotting.curves import Curve
 from ..plotting.style import OTHER_STYLES
 from ..schedules.spec import Schedule
+from ..tasks.data import told_if_fits
 from ..training.history import History
 from ..training.loop import STEP_EVERY, check_step_every
 from ..training.script import training_script
@@ -227,7 +228,7 @@ class RunLab(TrainingLab[RunRequest]):
             make_model=subject.make_model,
             optimizer=subject.how(setting.optimizer),
             rates=subject.rates(setting.optimizer, setting.base_lr),
-            metric=self._work.told(setting.params),
+            metric=told_if_fits(setting.params, self._work.metric, self._work.better),
             batch_size=subject.batch_size,
             step_every=setting.step_every,
         )
@@ -244,8 +245,8 @@ class RunLab(TrainingLab[RunRequest]):
         setting = self._setting_of(self._values())
         return RunRequest(setting, log=self.controls["log"].value, again=again)
 
-    def _on_move(self, change: Any) -> None:
-        super()._on_move(change)
+    def _submit(self, *, again: bool = False) -> None:
+        super()._submit(again=again)
         self._refresh_code()
 
     def _refresh_code(self, _: object = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
@@ -23,6 +23,7 @@ from .panels import LabPicture
 from .runs import MAX_PINS, SAVE_FOLDER, Result, RunLab, RunRequest, RunWork
 from .subjects import make_subjects
 from .training import EPOCHS
+from .verdict import Histories
 
 COLUMNS = ("curve", "seed", "epoch", "lr", "train_loss", "val_loss", "val_accuracy")
 
@@ -106,8 +107,6 @@ class ScheduleLab(RunLab):
         self._called = schedule.name
         self._submit()
 
-    # ---- what a caller uses
-
     @property
     def schedule(self) -> Schedule:
         """The row that it is the lab of."""
@@ -166,9 +165,7 @@ def _in_words(name: str, value: Any) -> str:
     return say("number_setting", name=name, value=f"{value:g}")
 
 
-def save_run(
-    histories: Mapping[str, Sequence[History]], folder: Path, name: str, loss_label: str
-) -> list[Path]:
+def save_run(histories: Histories, folder: Path, name: str, loss_label: str) -> list[Path]:
     """Write ``name-N.png`` and ``name-N.csv`` with the first N not yet taken; return both paths.
 
     The table has one row per curve, seed and epoch (counted from 1); ``lr`` is the rate applied

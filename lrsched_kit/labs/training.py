@@ -74,10 +74,6 @@ class TrainingWork(Work[Request]):
         self.better = check_metric(first.data, metric, better)
         _ = first.fleet  # found fit now, where the cell runs
 
-    def told(self, params: Mapping[str, Any]) -> str | None:
-        """Return what a plateau with such params is told; None: what fits its mode."""
-        return told_if_fits(params, self.metric, self.better)
-
     def _begin(self) -> None:
         time.sleep(HEAD_START)
         self.set_running(True)
@@ -121,7 +117,7 @@ class TrainingWork(Work[Request]):
         for number, seeds in enumerate(rounds):  # noqa: B007  # on_epoch reads it
             trained = subject.fleet.train(
                 [
-                    subject.run(part, seed, self.told(part.params))
+                    subject.run(part, seed, told_if_fits(part.params, self.metric, self.better))
                     for part in parts.values()
                     for seed in seeds
                 ],

@@ -12,6 +12,7 @@ from ..training.history import History
 from ..training.stats import mean_and_error, paired, t_quantile, with_error
 from ..words import say
 
+Histories = Mapping[str, Sequence[History]]  # label -> one per seed
 LUCK = 0.05  # how often luck alone may set any of the other cells apart from the best
 
 
@@ -54,9 +55,7 @@ def _ends(rates: np.ndarray) -> dict[str, str]:
     return {"first": f"{used[0]:.4g}", "last": f"{used[-1]:.4g}"}
 
 
-def loss_lines(
-    histories: Mapping[str, Sequence[History]], metric: str = "loss", better: str = "lower"
-) -> list[str]:
+def loss_lines(histories: Histories, metric: str = "loss", better: str = "lower") -> list[str]:
     """Say what the final losses are, which runs diverged, and whether the difference is luck.
 
     The first entry is the schedule under study; if "Constant" follows, the two are set against
@@ -70,8 +69,7 @@ def loss_lines(
         facts = {"metric": metric, "seeds": seeds, "values": values}
         lines.append(one_or_many("final_metric", seeds, **facts))
     for label, runs in histories.items():
-        lost = [run.diverged_at for run in runs if run.diverged_at is not None]
-        if lost:
+        if lost := [run.diverged_at for run in runs if run.diverged_at is not None]:
             facts = {"epoch": min(lost) + 1, "lost": len(lost), "seeds": len(runs)}
             lines.append(one_or_many("diverged", len(runs), label=label, **facts))
     if list(histories)[1:] == ["Constant"]:
@@ -79,7 +77,7 @@ def loss_lines(
     return lines
 
 
-def _means(histories: Mapping[str, Sequence[History]], metric: str) -> str:
+def _means(histories: Histories, metric: str) -> str:
     """Return the mean of each label's finals, with its standard error, in a row."""
     texts = []
     for label, runs in histories.items():
@@ -91,7 +89,7 @@ def _means(histories: Mapping[str, Sequence[History]], metric: str) -> str:
     return ", ".join(texts)
 
 
-def _verdict(histories: Mapping[str, Sequence[History]], metric: str, better: str) -> list[str]:
+def _verdict(histories: Histories, metric: str, better: str) -> list[str]:
     label, _ = histories
     finals = (_finals(runs, metric) for runs in histories.values())
     result = paired(*finals, higher=better == "higher")
