@@ -120,8 +120,10 @@ class Subject:
 
     def momentum(self, setting: Setting) -> np.ndarray | None:
         """Return momentum, or first beta, to be, ``(scheduler steps,)``; None: nothing moves it."""
+        if not setting.schedule.moves_momentum:
+            return None
         made = build_optimizer(self.how(setting.optimizer), self.models[0], Unless(0.1))
-        if not setting.schedule.moves_momentum or momentum_of(made) == 0:  # plain SGD has none
+        if momentum_of(made) == 0:  # plain SGD has none to move
             return None
         how = {**setting.params, "base_lr": setting.base_lr, "steps": self.steps(setting)}
         return trace_momentum(setting.schedule, **how)
