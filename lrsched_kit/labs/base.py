@@ -18,6 +18,7 @@ from .live import WIDTH, Cancel, LatestWorker, LiveFigure, Request, in_words
 from .page import Page, in_front_end
 
 _PATIENCE = 2.0  # seconds that a lab may keep its cell from being done
+_END_WITHIN = 10.0  # seconds; what takes longer to stop closes its widgets by itself
 
 
 class Work(ABC, Generic[Request]):
@@ -135,7 +136,7 @@ class Lab(Page, Generic[Request]):
         """
         if self.comm is not None:  # Widget.close() comes here a second time
             progress = self._work.progress  # which not every lab shows
-            self._worker.close(lambda: self._close_widgets(progress))
+            self._worker.close(lambda: self._close_widgets(progress), timeout=_END_WITHIN)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any] | None:
         """Add a picture for those who read the notebook without running it.

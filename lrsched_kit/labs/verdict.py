@@ -98,9 +98,9 @@ def _verdict(histories: Histories, metric: str, better: str) -> list[str]:
     gap = with_error(abs(result.gap), result.error)
     key = "better" if result.gap > 0 else "worse" if result.gap < 0 else "same"
     facts = {"wins": result.wins, "seeds": result.seeds, "gap": gap, "metric": metric}
-    if metric != "loss" and key != "same":
-        key = f"{key}_{better}"
-    return [say(key, label=label, **facts)]
+    if metric == "loss" or key == "same":
+        return [say(key, label=label, **facts)]
+    return [say(f"{key}_{better}", label=label, **facts)]
 
 
 def _finals(runs: Sequence[History], metric: str) -> np.ndarray:
