@@ -25,7 +25,6 @@ from ..words import say
 from .live import LiveFigure
 
 MAX_CURVES = 5  # the schedule, the constant rate, three pins
-MAX_NAMES = 4  # of parameter groups
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Panels:
         dress(loss_ax, x=say("epoch"), y="", title=title)
         rate_ax.yaxis.get_minor_ticks(MOST_BETWEEN)
         self._slots = [CurveArtists(rate_ax, loss_ax) for _ in range(MAX_CURVES)]
-        self._names = GroupNames(rate_ax, MAX_NAMES)
+        self._names = GroupNames(rate_ax, most=4)
         self.artists = [artist for slot in self._slots for artist in slot.artists]
         self.artists += self._names.artists
         self._legends = Legends(
