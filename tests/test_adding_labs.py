@@ -15,7 +15,7 @@ TINY = '''
 from matplotlib.figure import Figure
 
 from lrsched_kit import Param
-from lrsched_kit.labs.base import Lab, Picture, Work
+from lrsched_kit.labs.base import Lab, Work
 from lrsched_kit.labs.controls import button_row, make_buttons, make_slider, read
 from lrsched_kit.labs.live import LiveFigure
 from lrsched_kit.plotting.style import kit_look
@@ -24,14 +24,14 @@ from lrsched_kit.words import say
 DEPTH = Param("depth", 2.0, 1.0, 5.0, help="how deep the valley is")
 
 
-class TinyPicture(Picture):
+class TinyPicture(LiveFigure):
     @kit_look()
     def __init__(self):
         figure = Figure(figsize=(3, 2), dpi=80)
         ax = figure.subplots()
         ax.set(xlim=(-1, 1), ylim=(-5, 0))
         (self.line,) = ax.plot([], [])
-        self.live = LiveFigure(figure, [self.line])
+        super().__init__(figure, [self.line])
 
 
 class TinyWork(Work[float]):
@@ -40,7 +40,7 @@ class TinyWork(Work[float]):
 
     def __call__(self, depth, cancel):
         self.picture.line.set_data([-1, 0, 1], [0, -depth, 0])
-        self.picture.live.draw(crisp=True)
+        self.picture.draw(crisp=True)
         self.say([say("tiny_line", depth=depth)])
 
 

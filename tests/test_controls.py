@@ -94,7 +94,7 @@ def test_a_pin_names_milestones_and_choices_that_differ(typed):
     assert typed.wait(60)
     typed.controls["pin"].click()
     assert typed.wait(60)
-    (legend,) = typed._work.picture.live._figure.legends
+    (legend,) = typed._work.picture._figure.legends
     assert "pin 1: milestones 2, 3" in [text.get_text() for text in legend.get_texts()]
 
 

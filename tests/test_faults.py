@@ -22,7 +22,7 @@ from lrsched_kit import (
     SweepLab,
     toy_regression,
 )
-from lrsched_kit.labs import base, cells, training
+from lrsched_kit.labs import base, page, training
 from lrsched_kit.labs.page import Page
 from lrsched_kit.training.fleet import Fleet
 from lrsched_kit.words import say
@@ -330,7 +330,7 @@ def run_cell(monkeypatch):
 
     def run(make, code):
         request = {"header": {"msg_id": str(next(numbers))}, "content": {"code": code}}
-        monkeypatch.setattr(cells, "_request", lambda: request)
+        monkeypatch.setattr(page, "_request", lambda: request)
         return make()
 
     return run
@@ -342,7 +342,7 @@ def test_where_no_cell_id_is_sent_the_code_tells_which_lab_is_replaced(run_cell)
     assert [lab.comm is not None for lab in labs] == [False, False, True]
     other = run_cell(QuadraticLab, "another = QuadraticLab()")
     assert labs[-1].comm is not None
-    assert not cells.in_front_end()
+    assert not page.in_front_end()
     for lab in (labs[-1], other):
         lab.close()
     assert set(widget_module._instances) <= before

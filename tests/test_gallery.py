@@ -19,7 +19,7 @@ from lrsched_kit import (
     plot_ranking,
     trace_lr,
 )
-from lrsched_kit.labs import cells, gallery_lab
+from lrsched_kit.labs import gallery_lab, page
 from lrsched_kit.plotting.gallery import MADE_UP_LOSS, families, in_torch, thumbnail
 from lrsched_kit.plotting.style import OWN_STYLE, STYLES
 
@@ -309,9 +309,9 @@ def test_picks_from_several_threads_end_with_the_lab_that_the_menu_names(gallery
 
 def test_a_lab_that_is_opened_in_a_later_cell_belongs_to_the_gallery(lab, monkeypatch):
     # Running that cell again must not close it: only picking another row does.
-    monkeypatch.setattr(cells, "_running_cell", lambda: ("later", "1"))
+    monkeypatch.setattr(page, "_running_cell", lambda: ("later", "1"))
     lab.controls["schedule"].value = "REX"
-    monkeypatch.setattr(cells, "_running_cell", lambda: ("later", "2"))
+    monkeypatch.setattr(page, "_running_cell", lambda: ("later", "2"))
     other = ScheduleLab("StepLR", **QUICK)
     assert lab.lab.comm is not None
     other.close()

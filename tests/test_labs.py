@@ -23,7 +23,7 @@ from lrsched_kit import (
     toy_regression,
     trace_lr,
 )
-from lrsched_kit.labs.cells import close_earlier_labs
+from lrsched_kit.labs.page import close_earlier_labs
 from lrsched_kit.training.fleet import Fleet
 from lrsched_kit.words import say
 
@@ -197,7 +197,7 @@ def test_the_constant_rate_is_trained_once_while_only_the_schedule_changes(lab):
 
 
 def legend(lab):
-    return [text.get_text() for text in lab._work.picture.live._figure.legends[0].get_texts()]
+    return [text.get_text() for text in lab._work.picture._figure.legends[0].get_texts()]
 
 
 def test_pins_stay_in_the_picture_and_name_what_differs(lab):
@@ -428,7 +428,7 @@ def test_an_idle_lab_holds_no_thread(shared):
 
 def test_running_a_cell_again_closes_its_earlier_lab(monkeypatch):
     cell, execution = "cell-1", "first"
-    monkeypatch.setattr("lrsched_kit.labs.cells._running_cell", lambda: (cell, execution))
+    monkeypatch.setattr("lrsched_kit.labs.page._running_cell", lambda: (cell, execution))
 
     class Closable:
         closed = False

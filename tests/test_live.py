@@ -216,7 +216,7 @@ def test_before_the_first_frame_there_is_a_blank_one_of_the_same_shape(live):
     live, _, _ = live
     blank = Image.open(io.BytesIO(live.image.value))
     assert blank.width / blank.height == 2
-    assert live.crisp_png == b""
+    assert live.png == b""
 
 
 def pixels(live):

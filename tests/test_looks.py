@@ -33,7 +33,7 @@ from lrsched_kit import (
 )
 from lrsched_kit.experiments.range_test import RangeTest
 from lrsched_kit.labs.panels import LabPicture, Scene
-from lrsched_kit.labs.saving import save_run
+from lrsched_kit.labs.schedule_lab import save_run
 from lrsched_kit.plotting.curves import Curve
 from lrsched_kit.plotting.gallery import _kept_thumbnail, thumbnail
 from lrsched_kit.plotting.style import OTHER_STYLES, STYLES, kit_look
@@ -238,7 +238,7 @@ def test_a_lab_looks_the_same_in_any_look(name):
 
 
 def scenes():
-    """What a lab may come to show: more curves, groups, a logarithmic axis, another metric."""
+    """What a lab may come to show: more curves, groups, a logarithmic axis, by batch."""
     planned = np.stack([0.1 * 0.5 ** np.arange(6), 0.01 * 0.5 ** np.arange(6)])
     step = Curve("StepLR", STYLES["MultiStepLR"], planned, RUNS["StepLR"])
     one = Curve("StepLR", STYLES["MultiStepLR"], planned[0], RUNS["mine"])
@@ -247,7 +247,7 @@ def scenes():
     facts = {"epochs": 6, "base_lr": 0.1, "loss_label": "loss"}
     yield Scene((one,), **facts)
     yield Scene((step, *pins), log=True, **facts)
-    yield Scene((step, own), log=True, metric="accuracy", **facts)
+    yield Scene((step, own), log=True, **facts)
     yield Scene((own,), by_batch=True, **facts)
 
 
@@ -266,14 +266,15 @@ def frames(picture):
     return shown
 
 
-def test_a_live_picture_neither_follows_the_look_nor_changes_it(monkeypatch):
+@pytest.mark.parametrize("metric", ["loss", "accuracy"])
+def test_a_live_picture_neither_follows_the_look_nor_changes_it(monkeypatch, metric):
     """A worker that set rcParams would restyle the reader's plots: they are the whole process's."""
 
     def refuse(*_):
         raise AssertionError("a worker set rcParams")
 
-    expected = frames(LabPicture("rate"))
-    picture = LabPicture("rate")
+    expected = frames(LabPicture("rate", metric))
+    picture = LabPicture("rate", metric)
     with readers_look(HOSTILE), monkeypatch.context() as watched:
         watched.setattr(mpl.RcParams, "__setitem__", refuse)
         watched.setattr(mpl, "rc_context", refuse)

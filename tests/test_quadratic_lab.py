@@ -124,7 +124,7 @@ def test_the_picture_shows_path_ellipse_loss_and_floor(lab):
     assert np.ptp(y) == pytest.approx(2 * sigma[0], rel=1e-3)
     assert np.array_equal(slot.loss.get_ydata(), walk.expected.loss)
     assert np.array_equal(slot.floor.get_ydata()[::2], walk.floor)
-    legend = [text.get_text() for text in picture.live._figure.legends[0].get_texts()]
+    legend = [text.get_text() for text in picture._figure.legends[0].get_texts()]
     assert legend[:2] == ["Constant", "CosineAnnealingLR"]
 
 

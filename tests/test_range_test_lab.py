@@ -191,7 +191,7 @@ def test_an_error_is_shown_and_raised(lab, monkeypatch):
         ({"optimizer": "adma"}, "did you mean 'adam'?"),
         ({"schedule": "Cosine"}, "schedule must be one of Constant, CosineAnnealingLR"),
         ({"seeds": 0}, "seeds must be a positive integer, got 0."),
-        ({"gamma": 0.1}, "'gamma' is no setting of a range test"),
+        ({"gamma": 0.1}, "RangeTestLab has no setting 'gamma'; it takes low"),
     ],
 )
 def test_bad_input_is_refused(options, message):

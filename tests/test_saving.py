@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lrsched_kit import History
-from lrsched_kit.labs.saving import save_run
+from lrsched_kit.labs.schedule_lab import save_run
 
 pytestmark = pytest.mark.usefixtures("drawn")
 

@@ -19,7 +19,7 @@ from torch import nn
 
 from ..schedules.catalogue import get_schedule
 from ..schedules.spec import Schedule
-from ..tasks.data import Dataset
+from ..tasks.data import Dataset, told_if_fits
 from ..tasks.optimizers import Maker, Unless
 from ..training.fleet import Fleet
 from ..training.history import History
@@ -56,8 +56,7 @@ class Plan:
         """Make a run, stepped as practice has it; a plateau is told the metric if its mode fits."""
         row = get_schedule(schedule)
         params = row.complete(params, horizon=self.epochs)
-        fits = {"min": "lower", "max": "higher"}.get(params.get("mode", ""))
-        told = self.metric if fits == self.better else None
+        told = told_if_fits(params, self.metric, self.better)
         return Run(schedule, params, base_lr, self.optimizer, seed, row.step_every, told)
 
     def fleet(self) -> Fleet:

@@ -13,55 +13,29 @@ from typing import Any, Generic
 import ipywidgets as widgets
 
 from ..words import say
-from .cells import in_front_end
+from .controls import read
 from .live import WIDTH, Cancel, LatestWorker, LiveFigure, Request, in_words
-from .page import Page
+from .page import Page, in_front_end
 
 _PATIENCE = 2.0  # seconds that a lab may keep its cell from being done
 _END_WITHIN = 10.0  # seconds; what takes longer to stop closes its widgets by itself
 
 
-class Picture:
-    """What a lab draws on: a figure in a widget.
-
-    Attributes:
-        live: the figure; a subclass makes it.
-    """
-
-    live: LiveFigure
-
-    @property
-    def image(self) -> widgets.Image:
-        """The widget that shows the picture."""
-        return self.live.image
-
-    @property
-    def png(self) -> bytes:
-        """The newest crisp frame; empty before there is one."""
-        return self.live.crisp_png
-
-
 class Work(ABC, Generic[Request]):
     """What a lab does on its worker's thread, and the words and the progress that it shows.
 
-    Attributes:
-        picture: what it draws on. It never writes to a slider.
-        text, progress: the widgets below and beside it.
-        lines: the text under the picture.
-        traceback: of the error that the lines tell; empty if they tell none.
-        running: whether training goes on.
-        on_running: told when ``running`` changes.
+    It draws on its picture, and never writes to a slider.
     """
 
-    def __init__(self, picture: Picture) -> None:
+    def __init__(self, picture: LiveFigure) -> None:
         self.picture = picture
         self.text = widgets.HTML(layout=widgets.Layout(min_height="4.5em", max_width=WIDTH))
         self.progress = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="84px"))
-        self.lines: list[str] = []
-        self.traceback = ""
+        self.lines: list[str] = []  # the text under the picture
+        self.traceback = ""  # of the error that the lines tell, if they tell one
         self._said: list[str] = []  # the lines without a note
         self._writing = threading.RLock()  # a note comes on another thread
-        self.running = False
+        self.running = False  # whether training goes on
         self.on_running: Callable[[bool], None] = lambda running: None
 
     @abstractmethod
@@ -101,22 +75,17 @@ class Work(ABC, Generic[Request]):
         color = "#b00020" if trace else "inherit"
         text = f"<div style='line-height: 1.5; color: {color}'>{text}</div>"
         if trace:
-            text += f"<details><summary>{say('traceback')}</summary>"
-            text += f"<pre style='line-height: 1.35'>{html.escape(trace)}</pre></details>"
+            where = say("traceback")
+            text += f"<details><summary>{where}</summary><pre style='line-height: 1.35'>"
+            text += f"{html.escape(trace)}</pre></details>"
         self.text.value = text
 
 
 class Lab(Page, Generic[Request]):
     """Controls above, a live picture and its words below; all work is done on one thread.
 
-    Args:
-        work: trains and draws.
-        start: where the sliders start, by name.
-        controls: sliders by name, then buttons by name.
-        rows: the widgets from top to bottom.
-
-    Attributes:
-        controls: the sliders and buttons by name.
+    ``start`` says where sliders start, by name; ``controls`` are they and the buttons by name,
+    ``rows`` all widgets from top to bottom.
     """
 
     def __init__(
@@ -140,8 +109,6 @@ class Lab(Page, Generic[Request]):
     @abstractmethod
     def _request(self, *, again: bool) -> Request:
         """Return what the controls ask for now; ``again``: train even if nothing has changed."""
-
-    # ---- what a caller uses
 
     @property
     def summary(self) -> str:
@@ -187,6 +154,10 @@ class Lab(Page, Generic[Request]):
         return bundle
 
     # ---- callbacks, on whichever thread, one at a time: they only drop a request
+
+    def _values(self) -> dict[str, Any]:
+        """Return what the controls that `reset` puts back say now."""
+        return {name: read(self.controls[name], start) for name, start in self._start.items()}
 
     def _submit(self, *, again: bool = False) -> None:
         self._worker.submit(self._request(again=again))

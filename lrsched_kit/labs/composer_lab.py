@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, cast
 
 import ipywidgets as widgets
@@ -15,12 +15,13 @@ from torch import nn
 from ..schedules.phases import KINDS, Phase, boundaries, compose, find_jumps
 from ..tasks.data import Dataset
 from ..tasks.optimizers import Maker
+from ..training.loop import scheduler_steps
 from ..words import say
 from .controls import slider_grid
 from .panels import LabPicture
-from .runs import SHARED, Result, RunLab, RunRequest, RunWork
+from .runs import Result, RunLab, RunRequest, RunWork
 from .subjects import Setting, make_subjects
-from .training import EPOCHS, make_follow
+from .training import EPOCHS
 from .verdict import two_digits
 
 MAX_PHASES = 5
@@ -29,13 +30,6 @@ SPARE = Phase("restart", 1)  # what a phase not yet added stands at
 Leap = tuple[float, float, float]  # epoch, rate before, rate after
 _JUMP = "#d55e00"  # vermilion: no other line of this picture has it
 _MARGIN = 0.15  # of the axis: so near to its ends, a jump's words stand to one side
-
-
-@dataclass(frozen=True)
-class PhasesSetting(Setting):
-    """What menus and sliders say, phases included."""
-
-    phases: tuple[Phase, ...]
 
 
 class ComposerPicture(LabPicture):
@@ -56,13 +50,7 @@ class ComposerPicture(LabPicture):
         return [*self._borders, *self._numbers, *self._leaps, *self._sizes]
 
     def mark(self, lengths: Sequence[int], epochs: int, jumps: Sequence[Leap]) -> None:
-        """Place the borders of the phases, and the jumps, for the next frame.
-
-        Args:
-            lengths: of the phases, in epochs.
-            epochs: of the run.
-            jumps: epoch, rate before, rate after.
-        """
+        """Place the borders of the phases, given their lengths, and the jumps, in epochs."""
         for artist in (*self._borders, *self._numbers, *self._leaps, *self._sizes):
             artist.set_visible(False)
         end = 0
@@ -72,8 +60,8 @@ class ComposerPicture(LabPicture):
             border.set_xdata([end, end])
             number.set_visible(True)
             border.set_visible(end < epochs)
-        for leap, size, jump in zip(self._leaps, self._sizes, jumps, strict=False):
-            epoch, before, after = jump
+        marks = zip(self._leaps, self._sizes, jumps, strict=False)
+        for leap, size, (epoch, before, after) in marks:
             leap.set_data([epoch, epoch], [before, after])
             place, change = epoch / epochs, two_digits(abs(after - before))
             size.set_text(say("jump_up" if after > before else "jump_down", size=change))
@@ -91,17 +79,18 @@ class ComposerWork(RunWork):
     picture: ComposerPicture
 
     def _draw(self, request: RunRequest, result: Result, *, crisp: bool = False) -> None:
-        setting, leaps = _leaps(result)
-        self.picture.mark([phase.length for phase in setting.phases], setting.epochs, leaps)
+        setting = result.setting
+        lengths = [phase.length for phase in setting.phases]
+        self.picture.mark(lengths, setting.epochs, _leaps(result))
         super()._draw(request, result, crisp=crisp)
 
     def _plan_lines(self, result: Result) -> list[str]:
-        (setting, leaps), epochs = _leaps(result), result.setting.epochs
+        phases, epochs, leaps = result.setting.phases, result.setting.epochs, _leaps(result)
         names = [
             say("phase_and_length", kind=say(f"kind_{phase.kind}"), length=phase.length)
-            for phase in setting.phases
+            for phase in phases
         ]
-        total = sum(phase.length for phase in setting.phases)
+        total = sum(phase.length for phase in phases)
         lines = [say("phases_line", phases=", ".join(names), sum=total, epochs=epochs)]
         if total < epochs:
             lines.append(say("goes_on_line", left=epochs - total))
@@ -113,12 +102,12 @@ class ComposerWork(RunWork):
         return [" ".join(lines)]
 
 
-def _leaps(result: Result) -> tuple[PhasesSetting, list[Leap]]:
-    """Return the setting, and where the planned rate jumps."""
-    setting, planned = cast(PhasesSetting, result.setting), cast(np.ndarray, result.planned)
+def _leaps(result: Result) -> list[Leap]:
+    """Return where the planned rate jumps."""
+    setting, planned = result.setting, cast(np.ndarray, result.planned)
     unit = planned.shape[1] // setting.epochs  # scheduler steps in an epoch
     jumps = find_jumps(planned[0], boundaries(setting.phases, steps_per_epoch=unit))
-    return setting, [(jump.step / unit, jump.before, jump.after) for jump in jumps]
+    return [(jump.step / unit, jump.before, jump.after) for jump in jumps]
 
 
 class ComposerLab(RunLab):
@@ -177,10 +166,9 @@ class ComposerLab(RunLab):
         if len(self._first) > MAX_PHASES:
             raise ValueError(f"phases must be {MAX_PHASES} at most, got {len(self._first)}.")
         subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer)
-        follow = make_follow(subjects, metric, better)
         self._starts = [*self._first, *[SPARE] * (MAX_PHASES - len(self._first))]
         pairs = [_make_pair(number, phase) for number, phase in enumerate(self._starts, 1)]
-        self._kinds, self._lengths = ([pair[place] for pair in pairs] for place in (0, 1))
+        self._kinds, self._lengths = zip(*pairs, strict=True)
         self._columns = [widgets.VBox(pair) for pair in pairs]
         others: dict[str, widgets.Widget] = {}
         for number, (kind, length) in enumerate(pairs, 1):
@@ -191,7 +179,7 @@ class ComposerLab(RunLab):
         self._count = len(self._first)
         total = sum(phase.length for phase in self._first)
         super().__init__(
-            ComposerWork(ComposerPicture(say("rate_title")), subjects, follow),
+            ComposerWork(ComposerPicture(say("rate_title"), metric), subjects, metric, better),
             schedule,
             {},
             optimizer=optimizer,
@@ -208,8 +196,6 @@ class ComposerLab(RunLab):
         self._listen(self.controls["remove"], self._on_remove)
         self._submit()
 
-    # ---- what a caller uses
-
     @property
     def phases(self) -> tuple[Phase, ...]:
         """What menus and sliders say now."""
@@ -220,17 +206,13 @@ class ComposerLab(RunLab):
         ]
         return tuple(phases[: self._count])
 
-    def __repr__(self) -> str:
-        return "ComposerLab()"
-
     # ---- callbacks, on whichever thread, one at a time: they only drop a request
 
-    def _setting_of(self, values: Mapping[str, Any]) -> PhasesSetting:
-        shared = {name: values[name] for name in SHARED}
+    def _setting_of(self, values: Mapping[str, Any]) -> Setting:
         steps = self._work.subjects[values["model"]].steps_per_epoch
-        unit = steps if values["step_every"] == "batch" else 1
+        unit = scheduler_steps(1, steps, values["step_every"])
         schedule = compose(self.phases, steps_per_epoch=unit)
-        return PhasesSetting(**shared, schedule=schedule, params={}, phases=self.phases)
+        return replace(super()._setting_of(values), schedule=schedule, phases=self.phases)
 
     def _show(self, count: int) -> None:
         """Show so many phases."""
@@ -251,7 +233,7 @@ class ComposerLab(RunLab):
             longest.value -= longest.value // 2
         self._lengths[self._count].value = left
         self._show(self._count + 1)
-        self._on_phases()
+        self._submit()
 
     def _on_remove(self, _: object) -> None:
         if self._count == 1:
@@ -259,15 +241,11 @@ class ComposerLab(RunLab):
         before, last = self._lengths[self._count - 2 : self._count]
         self._show(self._count - 1)
         before.value += last.value
-        self._on_phases()
+        self._submit()
 
     def _on_reset(self, click: object) -> None:
         self._show(len(self._first))
         super()._on_reset(click)
-
-    def _on_phases(self) -> None:
-        self._submit()
-        self._refresh_code()
 
 
 def _make_pair(number: int, phase: Phase) -> list[widgets.Widget]:

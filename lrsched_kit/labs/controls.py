@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -13,18 +13,14 @@ from traitlets import CUnicode, validate
 
 from ..schedules.params import Choice, Knob, Steps
 from ..words import say
+from ..words.errors import nearest
 from .live import WIDTH
 
 DIGITS = 3  # read-outs show so many significant digits, and labs train with just those
 
 
 class StepsBox(widgets.Text):
-    """A text box for steps of a run; it takes a tuple as well as text.
-
-    >>> box = StepsBox(value=(30, 60, 80))
-    >>> box.value, read(box, ())
-    ('30, 60, 80', (30, 60, 80))
-    """
+    """A text box for steps of a run; it takes a tuple as well as text."""
 
     value = CUnicode(help="the steps, with commas between them").tag(sync=True)
 
@@ -41,11 +37,11 @@ class StepsBox(widgets.Text):
             return self.value
 
 
-def make_slider(param: Knob, value: Any) -> widgets.Widget:
+def make_slider(param: Knob, value: Any, grid: Sequence[float] = ()) -> widgets.Widget:
     """Make the control of one parameter; a start value beyond a slider's ends widens it.
 
     A choice is a menu. Two steps of a run are the two ends of a slider, of another number of
-    them one reads and writes a list.
+    them one reads and writes a list. Where a grid is given, its values are the notches.
     """
     common = {
         "value": value,
@@ -54,6 +50,9 @@ def make_slider(param: Knob, value: Any) -> widgets.Widget:
         "style": {"description_width": f"{max(76, 7 * len(param.name))}px"},
         "layout": widgets.Layout(width="auto", min_width="0"),
     }
+    if grid:
+        notches = [(f"{notch:.3g}", notch) for notch in grid]
+        return widgets.SelectionSlider(options=notches, **common)
     if isinstance(param, Choice):
         return widgets.Dropdown(options=param.options, **common)
     if isinstance(param, Steps):
@@ -75,6 +74,16 @@ def make_slider(param: Knob, value: Any) -> widgets.Widget:
         places = max(places, -int(Decimal(f"{value:.{DIGITS}g}").normalize().as_tuple().exponent))
         make, step, digits = widgets.FloatSlider, 10.0**-places, f".{places}f"
     return make(min=low, max=high, step=step, readout_format=digits, **common)
+
+
+def starts(lab: str, knobs: Sequence[Knob], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where a lab's sliders start: given values checked, the others at their defaults."""
+    known = {knob.name: knob for knob in knobs}
+    for name in given:
+        if name not in known:
+            hint = nearest(name, known)
+            raise ValueError(f"{lab} has no setting {name!r}{hint}; it takes {', '.join(known)}.")
+    return {name: knob.check(given.get(name, knob.default)) for name, knob in known.items()}
 
 
 def read(control: widgets.Widget, start: Any) -> Any:

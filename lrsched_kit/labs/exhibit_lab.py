@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import html
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets as widgets
@@ -16,26 +14,19 @@ from ..museum.exhibit import HEADER, Exhibit, Showing
 from ..museum.halls import get_exhibit
 from ..museum.picture import ExhibitAxes
 from ..plotting.style import kit_look
-from ..words import say
-from .base import Lab, Picture, Work
-from .controls import button_row, make_buttons, make_menu, make_slider, read, slider_grid
+from .base import Lab, Work
+from .controls import button_row, make_button, make_menu, make_slider, slider_grid
 from .live import WIDTH, Cancel, LiveFigure
 
 CHANGED = "background: #fbe3b5"  # a line of code that the other version has not
 PALE = "color: #767676"
+ExhibitRequest = tuple[Exhibit, dict[str, Any]]  # what runs, and how: knobs and "mended"
 
 
-@dataclass(frozen=True)
-class ExhibitRequest:
-    """What the controls ask for."""
+class ExhibitWork(Work[ExhibitRequest]):
+    """Runs exhibits and draws them; one thread at a time."""
 
-    exhibit: Exhibit
-    knobs: Mapping[str, Any]
-    mended: bool
-
-
-class ExhibitPicture(Picture):
-    """Draws runs of exhibits into one widget."""
+    showing: Showing | None = None  # of the newest request
 
     @kit_look()
     def __init__(self) -> None:
@@ -44,41 +35,22 @@ class ExhibitPicture(Picture):
         figure.subplots_adjust(left=0.118, right=0.98, top=0.87, bottom=0.17)
         ax.yaxis.set_label_coords(-0.075, 0.5)
         self._axes = ExhibitAxes(ax)
-        self.live = LiveFigure(figure, self._axes.artists)
-
-    def show(self, request: ExhibitRequest, showing: Showing, *, crisp: bool = False) -> None:
-        """Draw what was applied over what was meant."""
-        changed = self._axes.show(request.exhibit, showing, mended=request.mended)
-        self.live.draw(background_changed=changed, crisp=crisp)
-
-
-class ExhibitWork(Work[ExhibitRequest]):
-    """Runs exhibits and draws them; one thread at a time.
-
-    Attributes:
-        showing: of the newest request.
-        code: the widget with the code that ran.
-    """
-
-    picture: ExhibitPicture
-
-    def __init__(self) -> None:
-        super().__init__(ExhibitPicture())
-        self.showing: Showing | None = None
-        self.code = widgets.HTML()
+        super().__init__(LiveFigure(figure, self._axes.artists))
+        self.code = widgets.HTML()  # with the code that ran
 
     def __call__(self, request: ExhibitRequest, cancel: Cancel) -> None:
         """Run the code asked for, draw what it applied over what was meant, say where they part."""
-        exhibit, mended = request.exhibit, request.mended
-        showing = exhibit.run(mended=mended, **request.knobs)
+        exhibit, settings = request
+        showing, mended = exhibit.run(**settings), settings["mended"]
         if cancel():
             return
         self.showing = showing
-        self.picture.show(request, showing)
+        changed = self._axes.show(exhibit, showing, mended=mended)
+        self.picture.draw(background_changed=changed)
         self.code.value = _marked_code(exhibit, mended=mended)
         self.say([*showing.lines, *([] if mended else [exhibit.why])])
         if not cancel():
-            self.picture.show(request, showing, crisp=True)
+            self.picture.draw(crisp=True)
 
 
 class ExhibitLab(Lab[ExhibitRequest]):
@@ -108,22 +80,16 @@ class ExhibitLab(Lab[ExhibitRequest]):
     """
 
     def __init__(self, name: str = "stale_optimizer", **knobs: object) -> None:
-        first = get_exhibit(name).complete(knobs)
         self._starts = {key: exhibit.complete({}) for key, exhibit in EXHIBITS.items()}
-        self._starts[name] = first
+        self._starts[name] = get_exhibit(name).complete(knobs)
         self._knobs: dict[str, dict[str, widgets.Widget]] = {}  # by exhibit, made when first shown
         titles = [(f"{n}. {EXHIBITS[key].title}", key) for n, key in enumerate(EXHIBITS, 1)]
         self._fixed: dict[str, widgets.Widget] = {
             "exhibit": make_menu("exhibit", titles, name),
-            "mended": widgets.ToggleButton(
-                description=say("mended"),
-                tooltip=say("mended_help"),
-                layout=widgets.Layout(width="106px"),
-            ),
-            **make_buttons(("run", "reset")),
+            "mended": make_button("mended", stays=True),
+            **{key: make_button(key, f"{key}_exhibit_help") for key in ("run", "reset")},
         }
-        for key in ("run", "reset"):
-            self._fixed[key].tooltip = say(f"{key}_exhibit_help")
+        self._fixed["mended"].layout.width = "106px"
         self._grid = slider_grid([])
         self._work: ExhibitWork = ExhibitWork()
         row = button_row(list(self._fixed.values()))
@@ -134,17 +100,13 @@ class ExhibitLab(Lab[ExhibitRequest]):
             [row, self._grid, self._work.picture.image, self._work.text, self._work.code],
         )
         self._show_knobs(name)
+        self._called = name
         self._submit()
-
-    # ---- what a caller uses
 
     @property
     def showing(self) -> Showing | None:
         """What the newest run did; None before there is one."""
         return self._work.showing
-
-    def __repr__(self) -> str:
-        return f"ExhibitLab({self._start['exhibit']})"
 
     # ---- callbacks, on whichever thread, one at a time: they only drop a request
 
@@ -153,14 +115,12 @@ class ExhibitLab(Lab[ExhibitRequest]):
         super()._close_widgets(*others, *unseen)
 
     def _request(self, *, again: bool) -> ExhibitRequest:
-        start = self._starts[self._name]
-        knobs = {key: read(knob, start[key]) for key, knob in self._knobs[self._name].items()}
-        return ExhibitRequest(EXHIBITS[self._name], knobs, self._fixed["mended"].value)
+        return EXHIBITS[self._name], self._values()
 
     def _show_knobs(self, name: str) -> None:
         """Put an exhibit's knobs on the page; they stand as they were left."""
+        start = self._starts[name]
         if name not in self._knobs:
-            start = self._starts[name]
             made = {p.name: make_slider(p, start[p.name]) for p in EXHIBITS[name].params}
             for knob in made.values():
                 self._listen(knob, self._on_move)
@@ -168,17 +128,12 @@ class ExhibitLab(Lab[ExhibitRequest]):
         self._name = name  # the menu may have gone on already, on another thread
         self._grid.children = list(self._knobs[name].values())
         self.controls = {**self._knobs[name], **self._fixed}
+        self._start = {**start, "mended": False}
 
     def _on_move(self, change: Any) -> None:
         if change["owner"] is self._fixed["exhibit"]:
             self._show_knobs(self._fixed["exhibit"].value)
         super()._on_move(change)
-
-    def _on_reset(self, _: object) -> None:
-        for key, value in self._starts[self._name].items():
-            self._knobs[self._name][key].value = value
-        self._fixed["mended"].value = False
-        self._submit()
 
 
 def _marked_code(exhibit: Exhibit, *, mended: bool) -> str:

@@ -13,10 +13,9 @@ from ..schedules.catalogue import SCHEDULES, get_schedule
 from ..schedules.spec import FAMILIES, Schedule
 from ..training.history import History
 from ..words import say
-from .cells import inside_another_lab
 from .controls import button_row, make_menu
 from .live import WIDTH
-from .page import Page
+from .page import Page, inside_another_lab
 from .schedule_lab import ScheduleLab
 
 _LINK = "color: #0072b2; text-decoration: underline"  # pages style links in text only
@@ -35,6 +34,9 @@ class GalleryLab(Page):
         **settings: as for `ScheduleLab`, for every lab that is opened: for example ``epochs``,
             ``seeds``, ``optimizer``; but no params of a single row.
 
+    Attributes:
+        lab: the one that is open.
+
     Raises:
         ValueError: naming argument, constraint and value.
 
@@ -52,7 +54,7 @@ class GalleryLab(Page):
         self._rows = {**SCHEDULES, row.name: row}
         self._families = families(self._rows.values())
         self._settings = settings
-        self._lab = ScheduleLab(row, **settings)
+        self.lab = ScheduleLab(row, **settings)
         names = [member.name for rows in self._families.values() for member in rows]
         self._pickers = {
             "family": widgets.ToggleButtons(
@@ -65,7 +67,7 @@ class GalleryLab(Page):
         }
         self._cells = [_Cell() for _ in range(max(map(len, self._families.values())))]
         self._facts = widgets.HTMLMath(layout=widgets.Layout(max_width=WIDTH))
-        self._place = widgets.VBox([self._lab])
+        self._place = widgets.VBox([self.lab])
         rows = [button_row([*self._pickers.values()]), button_row([*self._cells])]
         super().__init__([*rows, self._facts, self._place])
         self._show(row)
@@ -74,52 +76,45 @@ class GalleryLab(Page):
         for cell in self._cells:
             self._listen(cell.button, self._on_click)
 
-    # ---- what a caller uses
-
-    @property
-    def lab(self) -> ScheduleLab:
-        """The lab that is open."""
-        return self._lab
-
     @property
     def controls(self) -> dict[str, widgets.Widget]:
         """The menus "family" and "schedule", and the controls of the open lab."""
-        return {**self._pickers, **self._lab.controls}
+        return {**self._pickers, **self.lab.controls}
 
     @property
     def histories(self) -> dict[str, list[History]]:
         """The open lab's newest finished run."""
-        return self._lab.histories
+        return self.lab.histories
 
     @property
     def summary(self) -> str:
         """The lines under the open lab's picture."""
-        return self._lab.summary
+        return self.lab.summary
 
     @property
     def traceback(self) -> str:
         """Where the open lab's run failed; empty if it did not."""
-        return self._lab.traceback
+        return self.lab.traceback
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the open lab, as `ScheduleLab.wait` does."""
-        return self._lab.wait(timeout)
+        return self.lab.wait(timeout)
 
     def close(self) -> None:
         """Close the open lab and take the widgets off the page."""
         if self.comm is not None:  # Widget.close() comes here a second time
             with self._lock:
                 self._place.children = []  # the lab closes its own widgets, maybe later
-                self._lab.close()
+                self.lab.close()
                 self._close_widgets()
 
     def __repr__(self) -> str:
-        return f"GalleryLab({self._lab.schedule.name})"
+        return f"GalleryLab({self.lab.schedule.name})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any] | None:
         """Add the open lab's picture, for those who read the notebook without running it."""
         bundle = super()._repr_mimebundle_(**kwargs)
-        inner = self._lab._repr_mimebundle_() or {}
+        inner = self.lab._repr_mimebundle_() or {}
         if bundle is not None and "image/png" in inner:
             bundle["image/png"] = inner["image/png"]
         return bundle
@@ -135,17 +130,17 @@ class GalleryLab(Page):
         self._pickers["schedule"].value = button.description
 
     def _on_schedule(self, _: object) -> None:
-        row, earlier = self._rows[self._pickers["schedule"].value], self._lab
+        row, earlier = self._rows[self._pickers["schedule"].value], self.lab
         if row is earlier.schedule:
             return
         try:
             with inside_another_lab():
-                self._lab = ScheduleLab(row, **self._settings)
+                self.lab = ScheduleLab(row, **self._settings)
         except ValueError as error:  # a setting for all labs need not fit every row
             self._pickers["schedule"].value = earlier.schedule.name
             self._show(earlier.schedule, say("not_opened", name=row.name, error=error))
             return
-        self._place.children = [self._lab]
+        self._place.children = [self.lab]
         earlier.close()
         self._show(row)
 

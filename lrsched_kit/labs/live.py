@@ -24,22 +24,10 @@ WIDTH = "1100px"  # of a lab on a wide page
 
 @dataclass
 class Cancel:
-    """Whether a request should be given up; each has one of its own, which never goes back to no.
+    """Whether a request should be given up; each has its own, which never goes back to no."""
 
-    Attributes:
-        stale: a newer request has come, or the worker is closed.
-        stopped: `LatestWorker.stop` was called while this request was the newest.
-
-    >>> cancel = Cancel()
-    >>> cancel()
-    False
-    >>> cancel.stopped = True
-    >>> cancel()
-    True
-    """
-
-    stale: bool = False
-    stopped: bool = False
+    stale: bool = False  # a newer request has come, or the worker is closed
+    stopped: bool = False  # `LatestWorker.stop` was called while this request was the newest
 
     def __call__(self) -> bool:
         """Whether to give up, for either reason."""
@@ -51,19 +39,8 @@ class LatestWorker(Generic[Request]):
 
     A request that arrives while an older one waits replaces it; the one being worked on learns
     through its `Cancel` that it should give up. The worker outlives whatever the work raises. All
-    methods may be called from any thread, the worker's own included.
-
-    Args:
-        work: ``work(request, cancel)``, called on the worker's thread.
-        on_error: called on that thread with what ``work`` raised, unless a newer request waits.
-
-    >>> done = []
-    >>> worker = LatestWorker(lambda request, cancel: done.append(request), on_error=print)
-    >>> worker.submit("a")
-    >>> worker.wait(timeout=10)
-    True
-    >>> done
-    ['a']
+    methods may be called from any thread, the worker's own included. ``on_error`` is called on its
+    thread with what ``work`` raised, unless a newer request waits.
     """
 
     def __init__(
@@ -104,18 +81,13 @@ class LatestWorker(Generic[Request]):
             self._newest.stopped = True
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until nothing is left to do; False if ``timeout`` seconds were too few.
-
-        Raises:
-            Exception: whatever the newest request's work raised; a RuntimeError in place of what
-                would end the caller's program, such as SystemExit.
-        """
+        """Block until nothing is left to do, or raise what the newest request's work raised."""
         with self._changed:
             idle = self._changed.wait_for(lambda: not self._busy, timeout)
             error = self._error if idle else None
         if isinstance(error, Exception):
             raise error
-        if error is not None:
+        if error is not None:  # what would end the caller's program, such as SystemExit
             raise RuntimeError(in_words(error)) from error
         return idle
 
@@ -163,11 +135,7 @@ class LatestWorker(Generic[Request]):
 
 
 def in_words(error: BaseException) -> str:
-    """Return kind and message of an error in one line.
-
-    >>> in_words(SystemExit(3)), in_words(KeyboardInterrupt())
-    ('SystemExit: 3', 'KeyboardInterrupt')
-    """
+    """Return kind and message of an error in one line."""
     return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
@@ -185,13 +153,8 @@ class LiveFigure:
     they rest. One thread draws. It may be another than the one that makes the figure, within
     `kit_look`: rcParams decide how ticks look, so all that a later frame may want are made here.
 
-    Args:
-        figure: its size decides the picture's shape, once and for all.
-        moving: the artists that change between frames.
-
-    Attributes:
-        image: the widget; its value is the newest frame.
-        crisp_png: the newest crisp frame, empty before there is one.
+    The figure's size decides the picture's shape, once and for all; ``moving`` are the artists
+    that change between frames.
     """
 
     CRISP = 2
@@ -213,7 +176,7 @@ class LiveFigure:
             format="png",
             layout=widgets.Layout(width="100%", max_width=WIDTH, height="auto", margin="0"),
         )
-        self.crisp_png = b""
+        self.png = b""  # the newest crisp frame, empty before there is one
 
     def draw(self, *, background_changed: bool = False, crisp: bool = False) -> None:
         """Draw a frame and send it to the browser."""
@@ -224,8 +187,8 @@ class LiveFigure:
             if artist.get_visible() and artist.axes is not None:
                 artist.axes.draw_artist(artist)
         if crisp:
-            self.crisp_png = palette_png(self._canvas)
-            self._send(self.crisp_png, "png")
+            self.png = palette_png(self._canvas)
+            self._send(self.png, "png")
             self._draw_background(1)  # now that things rest, so that the next move need not
         else:
             # A JPEG takes 2 ms, the palette PNG 6 to 25: time that a moving slider does not have.

@@ -1,29 +1,31 @@
-"""What all labs are on a notebook's page: made whole or not at all, one callback at a time."""
+"""What all labs are on a page: made whole or not at all, replaced when their cell runs again."""
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakSet
 
 import ipywidgets as widgets
 
-from .cells import close_earlier_labs
-
 # The widgets that the constructor running on this thread has made; None: none runs.
 _made: ContextVar[list[widgets.Widget] | None] = ContextVar("_made", default=None)
+# The cell -> its newest execution that made labs, and those.
+_living: dict[str, tuple[str, WeakSet[widgets.Widget]]] = {}
+_inside: ContextVar[bool] = ContextVar("_inside", default=False)
 
 
 class Page(widgets.VBox):
     """A box of widgets whose callbacks run one at a time; it replaces its cell's earlier ones.
 
     Where the constructor of a subclass raises, the widgets that it has made are closed.
-
-    Args:
-        rows: the widgets from top to bottom.
     """
+
+    _called = ""  # what its repr says beside the class
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -35,6 +37,9 @@ class Page(widgets.VBox):
         self._lock = threading.RLock()  # held by the callback that runs
         super().__init__(list(rows))
         close_earlier_labs(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._called})"
 
     def _listen(self, control: widgets.Widget, callback: Callable[[Any], None]) -> None:
         """Call back when a button is clicked, or the value of another control changes.
@@ -93,3 +98,47 @@ def _closing_if_refused() -> Iterator[None]:
         _made.reset(token)
     if outer is not None:
         outer += made
+
+
+@contextmanager
+def inside_another_lab() -> Iterator[None]:
+    """Make labs that belong to another lab: that one closes them, not the cell they run in."""
+    token = _inside.set(True)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
+
+
+def close_earlier_labs(lab: widgets.Widget) -> None:
+    """Close what earlier executions of the running cell made, and remember ``lab``."""
+    cell, execution = _running_cell()
+    if cell is None or _inside.get():
+        return
+    owner, labs = _living.get(cell, (None, WeakSet()))
+    if owner != execution:
+        for earlier in list(labs):
+            earlier.close()
+        labs = WeakSet()
+        _living[cell] = execution, labs
+    labs.add(lab)
+
+
+def in_front_end() -> bool:
+    """Whether somebody looks on: front ends name the cell that they run, programs do not."""
+    return bool(_request().get("metadata", {}).get("cellId"))
+
+
+def _running_cell() -> tuple[str | None, str]:
+    """Return what names the running cell (its code where no front end does), and the execution."""
+    request = _request()
+    cell = request.get("metadata", {}).get("cellId") or request.get("content", {}).get("code")
+    return cell, request.get("header", {}).get("msg_id", "")
+
+
+def _request() -> dict[str, Any]:
+    """Return the message that the kernel is answering; outside a kernel an empty one."""
+    if "IPython" not in sys.modules:
+        return {}
+    shell = sys.modules["IPython"].get_ipython()
+    return getattr(shell, "get_parent", dict)() or {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -22,114 +21,86 @@ from ..plotting.style import (
     set_rate_scale,
 )
 from ..words import say
-from .base import Picture
 from .live import LiveFigure
 
 MAX_CURVES = 5  # the schedule, the constant rate, three pins
-MAX_NAMES = 4  # of parameter groups
 
 
 @dataclass(frozen=True)
 class Scene:
-    """All that a frame shows.
+    """All that a frame shows; epochs and base_lr are of the run under study."""
 
-    Attributes:
-        curves: from back to front.
-        epochs, base_lr: of the run under study.
-        loss_label: what the loss axis is called.
-        by_batch: whether the scheduler steps every batch.
-        log: whether the rate axis is logarithmic.
-        metric: what is drawn right: "loss", or the name of a metric in the runs' histories.
-    """
-
-    curves: tuple[Curve, ...]
+    curves: tuple[Curve, ...]  # from back to front
     epochs: int
     base_lr: float
     loss_label: str
-    by_batch: bool = False
-    log: bool = False
-    metric: str = "loss"
+    by_batch: bool = False  # whether the scheduler steps every batch
+    log: bool = False  # whether the rate axis is logarithmic
 
 
 class Panels:
-    """Rates left and losses right, moved from scene to scene.
+    """Rates left and losses, or another metric, right, moved from scene to scene.
 
-    Args:
-        rate_ax, loss_ax: where to draw.
-        titles: of the two.
-        legend: where in the figure the legend's lower left corner is.
-        ticks: how many the loss axis has room for.
-
-    Attributes:
-        artists: those that move, from back to front.
+    The legend's lower left corner is at ``legend`` in the figure; the loss axis has room for so
+    many ``ticks``. The ``artists`` are those that move, from back to front.
     """
 
     def __init__(
         self,
         rate_ax: Axes,
         loss_ax: Axes,
-        titles: tuple[str, str],
+        rate_title: str,
+        metric: str,
         legend: tuple[float, float],
         ticks: int = 8,
     ) -> None:
-        self._rate_ax, self._loss_ax, self._ticks = rate_ax, loss_ax, ticks
-        self._loss_title = titles[1]
-        dress(rate_ax, x=say("epoch"), y=say("rate"), title=titles[0])
-        dress(loss_ax, x=say("epoch"), y="")
-        self._title = loss_ax.set_title(titles[1], fontsize="medium", loc="left")
+        self._rate_ax, self._loss_ax, self._ticks, self._metric = rate_ax, loss_ax, ticks, metric
+        dress(rate_ax, x=say("epoch"), y=say("rate"), title=rate_title)
+        title = say("loss_title") if metric == "loss" else say("metric_title", metric=metric)
+        dress(loss_ax, x=say("epoch"), y="", title=title)
         rate_ax.yaxis.get_minor_ticks(MOST_BETWEEN)
         self._slots = [CurveArtists(rate_ax, loss_ax) for _ in range(MAX_CURVES)]
-        self._names = GroupNames(rate_ax, MAX_NAMES)
+        self._names = GroupNames(rate_ax, most=4)
         self.artists = [artist for slot in self._slots for artist in slot.artists]
         self.artists += self._names.artists
         self._legends = Legends(
             rate_ax.figure, MAX_CURVES, small_from=3, bbox_to_anchor=legend, columnspacing=1.2
         )
         self._frame: tuple | None = None  # what the background was drawn for
-        self._metric = "loss"
         self._limits: Limits | None = None  # of the axis right
 
     def show(self, scene: Scene, *, refit: bool) -> bool:
-        """Move the artists; say whether limits or legend changed, too.
-
-        ``refit`` lets the axis right become narrower.
-        """
-        curves = scene.curves[:MAX_CURVES]
-        for slot, curve in zip_longest(self._slots, curves):
-            slot.show(curve, scene.epochs, scene.metric) if curve else slot.hide()
-        present = None if refit or scene.metric != self._metric else self._limits
-        runs = [run for curve in curves for run in curve.runs]
-        self._metric, self._limits = scene.metric, value_limits(runs, scene.metric, present)
-        changed = self._fit(scene, curves, self._limits)
-        self._names.show([curve for curve in curves if not curve.thin][:1], scene.epochs)
+        """Move the artists; say whether limits (which only ``refit`` narrows) or legend changed."""
+        for slot, curve in zip_longest(self._slots, scene.curves):
+            slot.show(curve, scene.epochs, self._metric) if curve else slot.hide()
+        runs = [run for curve in scene.curves for run in curve.runs]
+        self._limits = value_limits(runs, self._metric, None if refit else self._limits)
+        changed = self._fit(scene, self._limits)
+        self._names.show([curve for curve in scene.curves if not curve.thin][:1], scene.epochs)
         for slot in self._slots:
-            slot.keep_end_below(self._limits[1] * (0.9 if scene.metric == "loss" else 1))
+            slot.keep_end_below(self._limits[1] * (0.9 if self._metric == "loss" else 1))
         return changed
 
-    def _fit(self, scene: Scene, curves: Sequence[Curve], limits: Limits) -> bool:
+    def _fit(self, scene: Scene, limits: Limits) -> bool:
         """Set limits and legend where they changed, and say whether they did."""
         rates = [np.array([scene.base_lr])]
-        for curve in curves:
+        for curve in scene.curves:
             rates += [y for _, y in curve.planned_in(scene.epochs)]
             rates += [y for _, (_, y) in curve.applied]
         of_rates = rate_limits(rates, log=scene.log)
-        epochs = max([scene.epochs, *(run.epochs for curve in curves for run in curve.runs)])
-        entries = [(c.legend_label, c.style, 1.6 if c.thin else 2.6) for c in curves]
-        words = scene.metric, scene.loss_label, scene.by_batch
-        frame = of_rates, scene.log, limits, epochs, entries, words
+        epochs = max([scene.epochs, *(run.epochs for curve in scene.curves for run in curve.runs)])
+        entries = [(c.legend_label, c.style, 1.6 if c.thin else 2.6) for c in scene.curves]
+        frame = of_rates, scene.log, limits, epochs, entries, scene.loss_label, scene.by_batch
         if frame == self._frame:
             return False
         self._frame = frame
         set_rate_scale(self._rate_ax, log=scene.log)
         self._rate_ax.set_ylim(*of_rates)
-        if scene.metric == "loss":
+        if self._metric == "loss":
             set_loss_scale(self._loss_ax, *limits, most=self._ticks)
-            title, name = self._loss_title, scene.loss_label
         else:
             set_linear_scale(self._loss_ax, *limits)
-            title, name = say("metric_title", metric=scene.metric), scene.metric
-        self._title.set_text(title)  # ax.set_title and its kind would ask rcParams
-        self._loss_ax.yaxis.label.set_text(name)
+        self._loss_ax.yaxis.label.set_text(scene.loss_label)  # ax.set_ylabel would ask rcParams
         epoch = say("epoch_by_batch" if scene.by_batch else "epoch")
         self._rate_ax.xaxis.label.set_text(epoch)
         for ax in (self._rate_ax, self._loss_ax):
@@ -138,19 +109,18 @@ class Panels:
         return True
 
 
-class LabPicture(Picture):
+class LabPicture(LiveFigure):
     """Draws scenes into one widget: rates left, losses right."""
 
     @kit_look()
-    def __init__(self, rate_title: str) -> None:
+    def __init__(self, rate_title: str, metric: str = "loss") -> None:
         figure = Figure(figsize=(7.9, 3.5), dpi=120)
         figure.subplots_adjust(left=0.095, right=0.98, top=0.78, bottom=0.145, wspace=0.25)
         rate_ax, loss_ax = figure.subplots(1, 2)
-        titles = (rate_title, say("loss_title"))
-        self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.082, 0.845))
+        self._panels = Panels(rate_ax, loss_ax, rate_title, metric, legend=(0.082, 0.845))
         for ax in (rate_ax, loss_ax):  # tick labels of any length fit beside
             ax.yaxis.set_label_coords(-0.165, 0.5)
-        self.live = LiveFigure(figure, [*self._panels.artists, *self._marks(rate_ax)])
+        super().__init__(figure, [*self._panels.artists, *self._marks(rate_ax)])
 
     def _marks(self, rate_ax: Axes) -> list[Artist]:
         """Make what else moves."""
@@ -159,4 +129,4 @@ class LabPicture(Picture):
     def show(self, scene: Scene, *, crisp: bool = False) -> None:
         """Draw a scene. ``crisp`` marks the last frame of a run: more pixels, limits refitted."""
         changed = self._panels.show(scene, refit=crisp)
-        self.live.draw(background_changed=changed, crisp=crisp)
+        self.draw(background_changed=changed, crisp=crisp)

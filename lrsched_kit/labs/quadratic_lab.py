@@ -19,9 +19,8 @@ from ..plotting.style import Style, dress, kit_look, set_loss_scale, style_of
 from ..schedules.params import Choice, Param
 from ..schedules.trace import trace_lr
 from ..words import say
-from ..words.errors import nearest
-from .base import Lab, Picture, Work
-from .controls import button_row, make_button, make_slider, read, slider_grid
+from .base import Lab, Work
+from .controls import button_row, make_button, make_slider, slider_grid, starts
 from .live import Cancel, LiveFigure
 
 SHAPES = ("Constant", "StepLR", "ExponentialLR", "CosineAnnealingLR", "LinearLR")
@@ -43,19 +42,12 @@ KNOBS = (
 
 @dataclass(frozen=True)
 class Walk:
-    """What one schedule does in the valley.
+    """What one schedule does in the valley."""
 
-    Attributes:
-        rates: shape ``(steps,)``, as torch's scheduler applies them.
-        path: shape ``(steps + 1, 2)``, one sampled run.
-        expected: the exact expectation.
-        floor: shape ``(steps,)``, where the loss would settle if the rate stayed as it is.
-    """
-
-    rates: np.ndarray
-    path: np.ndarray
+    rates: np.ndarray  # shape (steps,), as torch's scheduler applies them
+    path: np.ndarray  # shape (steps + 1, 2), one sampled run
     expected: Expected
-    floor: np.ndarray
+    floor: np.ndarray  # shape (steps,), where the loss would settle if the rate stayed as it is
 
 
 @dataclass(frozen=True)
@@ -97,17 +89,13 @@ class QuadraticRequest:
 
 
 class QuadraticWork(Work[QuadraticRequest]):
-    """Solves and draws what is asked: small and quick while sliders move, crisp when they rest.
-
-    Attributes:
-        walks: of the newest request, by schedule; the constant rate comes first.
-    """
+    """Solves and draws what is asked: small and quick while sliders move, crisp when they rest."""
 
     picture: QuadraticPicture
 
     def __init__(self) -> None:
         super().__init__(QuadraticPicture())
-        self.walks: dict[str, Walk] = {}
+        self.walks: dict[str, Walk] = {}  # of the newest request; the constant rate comes first
 
     def __call__(self, request: QuadraticRequest, cancel: Cancel) -> None:
         """Solve, draw, say; the fine frame only if nothing newer comes for a moment."""
@@ -120,7 +108,7 @@ class QuadraticWork(Work[QuadraticRequest]):
             if cancel():
                 return
             time.sleep(0.01)
-        self.picture.live.draw(crisp=True)
+        self.picture.draw(crisp=True)
 
 
 def _lines(walks: Mapping[str, Walk], request: QuadraticRequest) -> list[str]:
@@ -138,22 +126,14 @@ def _lines(walks: Mapping[str, Walk], request: QuadraticRequest) -> list[str]:
     return [*lines, say(key, base_lr=request.base_lr, floor=floor)]
 
 
-class QuadraticPicture(Picture):
+class QuadraticPicture(LiveFigure):
     """Draws walks into one widget; the flat direction lies across, the steep one upright."""
 
     @kit_look()
     def __init__(self) -> None:
         figure = Figure(figsize=(7.9, 3.7), dpi=120)
         figure.subplots_adjust(left=0.075, right=0.985, top=0.8, bottom=0.14, wspace=0.24)
-        self._legends = Legends(
-            figure,
-            most=3,
-            loc="lower left",
-            bbox_to_anchor=(0.062, 0.87),
-            ncols=3,
-            handlelength=2.4,
-            columnspacing=1.4,
-        )
+        self._legends = Legends(figure, 3, bbox_to_anchor=(0.062, 0.87), columnspacing=1.4)
         map_ax, self._loss_ax = figure.subplots(1, 2)
         dress(map_ax, x=say("flat"), y=say("steep"), title=say("map_title"))
         dress(self._loss_ax, x=say("step"), y=say("expected_loss"), title=say("expected_title"))
@@ -163,7 +143,7 @@ class QuadraticPicture(Picture):
         (self._levels,) = map_ax.plot([], [], color="#d0d0d0", lw=0.9)
         self._slots = [_Slot(map_ax, self._loss_ax) for _ in range(2)]
         moving = [self._levels, *(artist for slot in self._slots for artist in slot.artists)]
-        self.live = LiveFigure(figure, moving)
+        super().__init__(figure, moving)
         self._frame: tuple | None = None  # what the background was drawn for
 
     def show(self, walks: Mapping[str, Walk], curvature: tuple[float, float]) -> None:
@@ -176,7 +156,7 @@ class QuadraticPicture(Picture):
         gap = np.full((len(LEVELS), 1), np.nan)  # between one line of equal loss and the next
         across, upright = flat * np.cos(CIRCLE), steep * np.sin(CIRCLE)
         self._levels.set_data(np.hstack([across, gap]).ravel(), np.hstack([upright, gap]).ravel())
-        self.live.draw(background_changed=self._fit(walks))
+        self.draw(background_changed=self._fit(walks))
 
     def _fit(self, walks: Mapping[str, Walk]) -> bool:
         """Set limits and legend where they changed, and say whether they did."""
@@ -258,27 +238,15 @@ class QuadraticLab(Lab[QuadraticRequest]):
     """
 
     def __init__(self, schedule: str = "CosineAnnealingLR", **settings: float) -> None:
-        if schedule not in SHAPES:
-            raise ValueError(
-                f"schedule must be one of {', '.join(SHAPES)}, "
-                f"got {schedule!r}{nearest(str(schedule), SHAPES)}."
-            )
-        known = {knob.name: knob for knob in KNOBS}
-        for name in settings:
-            if name not in known:
-                raise ValueError(
-                    f"QuadraticLab has no setting {name!r}{nearest(name, known)}; "
-                    f"it takes {', '.join(known)}."
-                )
-        given = {"schedule": schedule, **settings}
-        start = {name: knob.check(given.get(name, knob.default)) for name, knob in known.items()}
-        sliders = {name: make_slider(knob, start[name]) for name, knob in known.items()}
+        start = starts("QuadraticLab", KNOBS, {"schedule": schedule, **settings})
+        sliders = {knob.name: make_slider(knob, start[knob.name]) for knob in KNOBS}
         buttons = {"run": make_button("roll"), "reset": make_button("reset")}
         self._work: QuadraticWork = QuadraticWork()
         self._seed = 0
         rows = [slider_grid([*sliders.values()]), button_row([*buttons.values()])]
         rows += [self._work.picture.image, self._work.text]
         super().__init__(self._work, start, {**sliders, **buttons}, rows)
+        self._called = schedule
         self._submit()
 
     @property
@@ -286,13 +254,9 @@ class QuadraticLab(Lab[QuadraticRequest]):
         """Schedule -> rates, sampled path, exact expectation and floor of the newest request."""
         return self._work.walks
 
-    def __repr__(self) -> str:
-        return f"QuadraticLab({self._start['schedule']})"
-
     def _request(self, *, again: bool) -> QuadraticRequest:
         self._seed += again
-        values = {name: read(self.controls[name], start) for name, start in self._start.items()}
-        return QuadraticRequest(**values, seed=self._seed)
+        return QuadraticRequest(**self._values(), seed=self._seed)
 
     def _on_reset(self, click: object) -> None:
         self._seed = 0

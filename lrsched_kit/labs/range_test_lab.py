@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,11 @@ from ..training.history import History
 from ..training.stats import mean_and_error
 from ..words import say
 from ..words.errors import check_number
-from .base import Picture
-from .controls import make_buttons, make_menu, make_slider
+from .controls import make_buttons, make_menu, make_slider, starts
 from .live import Cancel, LiveFigure
 from .subjects import SEEDS, Setting, Subject, make_subjects
 from .training import TrainingLab, TrainingWork, make_pickers
-from .verdict import loss_lines, one_or_many, two_digits
+from .verdict import Histories, loss_lines, one_or_many, two_digits
 
 KNOBS = (
     Param("low", 1e-5, 1e-7, 1e-2, log=True, help="low_help"),
@@ -38,17 +37,10 @@ KNOBS = (
     Param("seed", 0, 0, SEEDS - 1, integer=True, help="test_seed_help", must_be="non-negative"),
 )
 SCHEDULES = ("Constant", "CosineAnnealingLR")  # what may follow at each pick
+RangeRequest = tuple[Mapping[str, Any], Setting]  # of the test, of the training at its picks
 
 
-@dataclass(frozen=True)
-class RangeRequest:
-    """What the controls say: of the test, and of the training at each of its picks."""
-
-    test: Mapping[str, Any]
-    setting: Setting
-
-
-class RangePicture(Picture):
+class RangePicture(LiveFigure):
     """The live picture: one set of artists for its lifetime."""
 
     @kit_look()
@@ -70,35 +62,25 @@ class RangePicture(Picture):
         self._limits = (0.3, 2.5)
         set_loss_scale(self._ax, *self._limits)
         moving = [artist for pair in self._curves.values() for artist in pair]
-        self.live = LiveFigure(figure, [*self._range.artists, *moving])
+        super().__init__(figure, [*self._range.artists, *moving])
 
-    def show(
-        self,
-        test: RangeTest,
-        histories: Mapping[str, list[History]],
-        loss_label: str,
-        *,
-        crisp: bool = False,
-    ) -> None:
+    def show(self, test: RangeTest, histories: Histories, label: str, *, crisp: bool) -> None:
         """Draw a test and the training at its picks, which may be unfinished or missing."""
-        changed = self._range.show(test) or loss_label != self._ax.get_ylabel()
+        changed = self._range.show(test) or label != self._ax.get_ylabel()
         for ax in (self._test_ax, self._ax):
-            ax.yaxis.label.set_text(loss_label)  # ax.set_ylabel would ask rcParams
-        heights = [np.empty(0)]
+            ax.yaxis.label.set_text(label)  # ax.set_ylabel would ask rcParams
+        heights = []
         for name, (band, line) in self._curves.items():
-            runs = histories.get(name, [])
-            visible = bool(runs) and np.isfinite([run.val_loss for run in runs]).all(0).any()
-            band.set_visible(visible and len(runs) > 1)
-            line.set_visible(visible)
-            if not visible:
-                continue
-            mean, error = mean_and_error([run.val_loss for run in runs])
+            nothing = np.full(len(self._epochs), np.nan)
+            runs = [run.val_loss for run in histories.get(name, [])]
+            mean, error = mean_and_error(runs or [nothing])
             line.set_data(self._epochs, mean)
             line.set_marker("o" if np.isfinite(mean).sum() == 1 else "")
-            if len(runs) > 1:
+            band.set_visible(np.isfinite(error).any())
+            if band.get_visible():
                 band.set_data(self._epochs, np.maximum(mean - error, 0.1 * mean), mean + error)
             heights.append(mean[np.isfinite(mean)])
-        self.live.draw(background_changed=self._fit(heights, refit=crisp) or changed, crisp=crisp)
+        self.draw(background_changed=self._fit(heights, refit=crisp) or changed, crisp=crisp)
 
     def _fit(self, heights: list[np.ndarray], refit: bool) -> bool:
         losses = np.concatenate(heights)
@@ -116,25 +98,24 @@ class RangePicture(Picture):
 
 
 class RangeWork(TrainingWork[RangeRequest]):
-    """Runs the test, then trains at its picks.
-
-    Attributes:
-        test: the newest finished one, or None.
-        histories: what training at its picks did, by pick.
-    """
+    """Runs the test, then trains at its picks."""
 
     picture: RangePicture
+    test: RangeTest | None = None  # the newest finished one
 
     def __init__(self, subjects: Mapping[str, Subject], epochs: int) -> None:
         super().__init__(RangePicture(epochs), subjects)
-        self.test: RangeTest | None = None
-        self.histories: dict[str, list[History]] = {}
+        self.histories: dict[str, list[History]] = {}  # what training at its picks did, by pick
 
     def __call__(self, request: RangeRequest, cancel: Cancel) -> None:
         """Test, draw, train, draw; give up as soon as ``cancel()``."""
-        setting, subject = request.setting, self.subjects[request.setting.model]
+        settings, setting = request
+        subject = self.subjects[setting.model]
         self.set_running(True)
-        test = _test(subject, request, cancel)
+        ramp = Ramp(batch_size=subject.batch_size, **settings)
+        model = subject.fleet.fresh(ramp.seed)
+        optimizer = build_optimizer(subject.how(setting.optimizer), model, ramp.low)
+        test = run_range_test(model, subject.data, optimizer, ramp, subject.fleet.trial, cancel)
 
         def draw(histories: dict[str, list[History]], *_: str, crisp: bool = False) -> None:
             self.picture.show(test, histories, subject.loss_label, crisp=crisp)
@@ -161,13 +142,6 @@ class RangeWork(TrainingWork[RangeRequest]):
             lines = [*lines, trained, *loss_lines(by_pick)]
         self.say([*lines, *subject.alone_lines(setting.optimizer)])
         draw(histories, crisp=True)
-
-
-def _test(subject: Subject, request: RangeRequest, cancel: Cancel) -> RangeTest:
-    ramp = Ramp(batch_size=subject.batch_size, **request.test)
-    model = subject.fleet.fresh(ramp.seed)
-    optimizer = build_optimizer(subject.how(request.setting.optimizer), model, ramp.low)
-    return run_range_test(model, subject.data, optimizer, ramp, subject.fleet.trial, cancel)
 
 
 def _test_lines(test: RangeTest) -> list[str]:
@@ -222,7 +196,11 @@ class RangeTestLab(TrainingLab[RangeRequest]):
         seeds: int | None = None,
         **settings: float,
     ) -> None:
-        start = _start(settings)
+        start = starts("RangeTestLab", KNOBS, settings)
+        for knob in KNOBS:
+            if not knob.low <= (value := start[knob.name]) <= knob.high:
+                ends = f"between {knob.low:g} and {knob.high:g}"
+                raise ValueError(f"{knob.name} must be {ends}, got {value!r}.")
         self._epochs = int(check_number("epochs", epochs, integer=True))
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}.")
@@ -250,9 +228,6 @@ class RangeTestLab(TrainingLab[RangeRequest]):
         """Pick -> one `History` per seed, of the newest finished training."""
         return self._work.histories
 
-    def __repr__(self) -> str:
-        return "RangeTestLab()"
-
     def _request(self, *, again: bool) -> RangeRequest:
         test = self._values()
         model, optimizer, name = (test.pop(menu) for menu in ("model", "optimizer", "schedule"))
@@ -260,20 +235,4 @@ class RangeTestLab(TrainingLab[RangeRequest]):
         params = schedule.complete({}, horizon=self._epochs)
         # A pick is to be the rate.
         setting = Setting(model, optimizer, "epoch", np.nan, self._epochs, schedule, params)
-        return RangeRequest(test, setting)
-
-
-def _start(given: Mapping[str, float]) -> dict[str, float]:
-    """Return where the sliders start: the given values checked, the others at their defaults."""
-    known = {param.name: param for param in KNOBS}
-    for name in given:
-        if name not in known:
-            raise ValueError(f"{name!r} is no setting of a range test: {', '.join(known)}.")
-    start = {}
-    for name, param in known.items():
-        start[name] = param.check(given.get(name, param.default))
-        if not param.low <= start[name] <= param.high:
-            raise ValueError(
-                f"{name} must be between {param.low:g} and {param.high:g}, got {given[name]!r}."
-            )
-    return start
+        return test, setting

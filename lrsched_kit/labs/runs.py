@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 import ipywidgets as widgets
@@ -14,7 +13,7 @@ import numpy as np
 from ..plotting.curves import Curve
 from ..plotting.style import OTHER_STYLES
 from ..schedules.spec import Schedule
-from ..schedules.trace import trace_momentum
+from ..tasks.data import told_if_fits
 from ..training.history import History
 from ..training.loop import STEP_EVERY, check_step_every
 from ..training.script import training_script
@@ -22,28 +21,20 @@ from ..words import say
 from .controls import make_buttons, make_menu, make_slider
 from .live import Cancel
 from .panels import MAX_CURVES, LabPicture
-from .subjects import Setting, first_base_lr
-from .training import BASE_LR, EPOCHS, TrainingLab, TrainingWork, make_pickers
+from .subjects import Setting
+from .training import BASE_LR, EPOCHS, TrainingLab, TrainingWork, first_values, make_pickers
 from .verdict import group_lines, loss_lines, momentum_line, rate_line
 
-SHARED = "model", "optimizer", "step_every", "base_lr", "epochs"
 MAX_PINS = MAX_CURVES - 2  # beside the schedule and the constant rate
 SAVE_FOLDER = "saved"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a setting.
-
-    Attributes:
-        setting: what was trained.
-        planned: the rates traced before, ``(groups, scheduler steps)``; None: a metric decides.
-        momentum: likewise, ``(scheduler steps,)``; None where nothing moves it.
-        histories: label -> one `History` per seed, possibly unfinished.
-    """
+    """What came of a setting: rates traced before, and label -> histories, maybe unfinished."""
 
     setting: Setting
-    planned: np.ndarray | None
+    planned: np.ndarray | None  # shape (groups, scheduler steps); None: a metric decides
     momentum: np.ndarray | None = None
     histories: dict[str, list[History]] = field(default_factory=dict)
 
@@ -64,14 +55,10 @@ class RunRequest:
 
 
 class RunWork(TrainingWork[RunRequest]):
-    """Trains and draws what is asked; one thread at a time.
-
-    Attributes:
-        result: of the newest finished run.
-    """
+    """Trains and draws what is asked; one thread at a time."""
 
     picture: LabPicture
-    result: Result | None = None
+    result: Result | None = None  # of the newest finished run
     _shown: Result | None = None  # complete or stopped
     _constants: tuple[Any, list[History]] = None, []  # what they depend on, and they
 
@@ -96,16 +83,21 @@ class RunWork(TrainingWork[RunRequest]):
                 self.result = shown
             self.set_running(False, stopped=stopped)
             self._draw(request, shown)
-        self._say(shown, self._outcome(shown))
+        if shown is self.result:
+            lines = loss_lines(shown.histories, self.metric, self.better)
+        else:
+            epoch = max((run.finished for run in shown.runs), default=0)
+            lines = [say("stopped", epoch=epoch, epochs=setting.epochs)]
+        self._say(shown, lines)
         if not cancel.stale:
             self._draw(request, shown, crisp=True)
 
     def _follow_plan(self, plan: Result, request: RunRequest, cancel: Cancel) -> Result:
-        setting, schedule = plan.setting, plan.setting.schedule
+        setting = plan.setting
         key = setting.model, setting.optimizer, setting.base_lr, setting.epochs
         use_known = self._constants[0] == key and not request.again
         known = {"Constant": self._constants[1]} if use_known else {}
-        parts = {schedule.name: setting, "Constant": setting.constant}
+        parts = {setting.schedule.name: setting, "Constant": setting.constant}
         parts = {label: part for label, part in parts.items() if label not in known}
 
         def result(histories: dict[str, list[History]]) -> Result:
@@ -116,23 +108,13 @@ class RunWork(TrainingWork[RunRequest]):
             self._say(now, [line])
 
         self._draw(request, result({}))
-        subject = self.subjects[setting.model]
-        # Plain SGD has no momentum to move.
-        if schedule.moves_momentum and subject.has_momentum(setting.optimizer):
-            how = {**setting.params, "base_lr": setting.base_lr, "steps": subject.steps(setting)}
-            plan = replace(plan, momentum=trace_momentum(schedule, **how))
+        plan = replace(plan, momentum=self.subjects[setting.model].momentum(setting))
         self._begin()
         self._say(plan, [say("training", epoch=0, epochs=setting.epochs)])
         found = result(self._train(parts, cancel, show))
         if not cancel():
             self._constants = key, found.histories["Constant"]
         return found
-
-    def _outcome(self, shown: Result) -> list[str]:
-        if shown is self.result:
-            return loss_lines(shown.histories, self.follow)
-        epoch = max((run.finished for run in shown.runs), default=0)
-        return [say("stopped", epoch=epoch, epochs=shown.setting.epochs)]
 
     def _say(self, result: Result, lines: list[str]) -> None:
         alone = self.subjects[result.setting.model].alone_lines(result.setting.optimizer)
@@ -183,7 +165,7 @@ class RunLab(TrainingLab[RunRequest]):
     """A lab that trains one schedule beside the constant rate, and shows it as a script.
 
     Menus and sliders start where they are told; the switches "log" and "code" are among the
-    buttons.
+    buttons; ``others`` are as for `TrainingLab`.
     """
 
     _work: RunWork
@@ -199,35 +181,32 @@ class RunLab(TrainingLab[RunRequest]):
         epochs: int,
         step_every: str,
         buttons: Sequence[str],
-        others: Mapping[str, widgets.Widget] = MappingProxyType({}),
-        other_rows: Sequence[widgets.Widget] = (),
+        **others: Any,
     ) -> None:
         self._schedule, self._work = schedule, work
         by_metric, subjects = schedule.metric_driven, work.subjects
+        first = next(iter(subjects.values()))
         check_step_every(step_every, wants_metric=by_metric)
         menus = make_pickers(subjects, optimizer)
         # A metric comes once per epoch, a constant never steps.
         units = ["epoch"] if by_metric or schedule.name == "Constant" else STEP_EVERY
         menus["step_every"] = make_menu("step_every", units, step_every)
-        values: dict[str, Any] = {"base_lr": first_base_lr(base_lr, subjects, optimizer)}
-        values["epochs"] = EPOCHS.check(epochs)
-        values |= schedule.complete(params, horizon=values["epochs"])
+        values = first_values(first, optimizer, schedule, params, base_lr, epochs)
         start = {key: menu.value for key, menu in menus.items()} | values
-        subjects[start["model"]].plan(self._setting_of(start))  # or it is refused here
+        first.plan(self._setting_of(start))  # or it is refused here
         knobs = (BASE_LR, EPOCHS, *schedule.params)
         self._code = widgets.HTML(layout=widgets.Layout(display="none"))
         super().__init__(
             work,
-            values=values | {key: control.value for key, control in others.items()},
+            values=values,
             menus=menus,
             sliders={knob.name: make_slider(knob, values[knob.name]) for knob in knobs},
             buttons=make_buttons(buttons, SAVE_FOLDER),
-            others=others,
-            other_rows=other_rows,
             below=[self._code],
+            **others,
         )
         self._listen(self.controls["log"], self._on_move)
-        self._listen(self.controls["code"], self._on_code)
+        self._listen(self.controls["code"], self._refresh_code)
 
     @property
     def histories(self) -> dict[str, list[History]]:
@@ -238,7 +217,7 @@ class RunLab(TrainingLab[RunRequest]):
     @property
     def code(self) -> str:
         """The present setting as a script in plain PyTorch."""
-        setting = self._setting()
+        setting = self._setting_of(self._values())
         subject = self._work.subjects[setting.model]
         return training_script(
             setting.schedule,
@@ -249,37 +228,33 @@ class RunLab(TrainingLab[RunRequest]):
             make_model=subject.make_model,
             optimizer=subject.how(setting.optimizer),
             rates=subject.rates(setting.optimizer, setting.base_lr),
-            metric=self._work.follow.told(setting.params),
+            metric=told_if_fits(setting.params, self._work.metric, self._work.better),
             batch_size=subject.batch_size,
             step_every=setting.step_every,
         )
 
     # ---- callbacks, on whichever thread, one at a time: they only drop a request
 
-    def _setting(self) -> Setting:
-        """Return what menus and sliders say now."""
-        return self._setting_of(self._values())
-
     def _setting_of(self, values: Mapping[str, Any]) -> Setting:
         params = {param.name: values[param.name] for param in self._schedule.params}
-        shared = {name: values[name] for name in SHARED}
+        names = "model", "optimizer", "step_every", "base_lr", "epochs"
+        shared = {name: values[name] for name in names}
         return Setting(**shared, schedule=self._schedule, params=params)
 
     def _request(self, *, again: bool) -> RunRequest:
-        return RunRequest(self._setting(), log=self.controls["log"].value, again=again)
+        setting = self._setting_of(self._values())
+        return RunRequest(setting, log=self.controls["log"].value, again=again)
 
-    def _on_move(self, change: Any) -> None:
-        super()._on_move(change)
+    def _submit(self, *, again: bool = False) -> None:
+        super()._submit(again=again)
         self._refresh_code()
 
-    def _on_code(self, _: object) -> None:
-        self._refresh_code()
-        self._code.layout.display = "block" if self.controls["code"].value else "none"
-
-    def _refresh_code(self) -> None:
-        if self.controls["code"].value:
+    def _refresh_code(self, _: object = None) -> None:
+        shown = self.controls["code"].value
+        if shown:
             try:
                 code = self.code
             except ValueError as error:  # the words under the picture say so too
                 code = f"# {say('refused', error=error)}"
             self._code.value = f"<pre style='line-height:1.35'>{html.escape(code)}</pre>"
+        self._code.layout.display = "block" if shown else "none"

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from matplotlib.figure import Figure
 from torch import nn
 
+from ..plotting.histories import plot_histories
 from ..schedules.catalogue import get_schedule
 from ..schedules.spec import Schedule
 from ..tasks.data import Dataset
 from ..tasks.optimizers import Maker
+from ..training.history import History
 from ..words import say
 from .panels import LabPicture
 from .runs import MAX_PINS, SAVE_FOLDER, Result, RunLab, RunRequest, RunWork
-from .saving import save_run
 from .subjects import make_subjects
-from .training import EPOCHS, make_follow
+from .training import EPOCHS
+from .verdict import Histories
+
+COLUMNS = ("curve", "seed", "epoch", "lr", "train_loss", "val_loss", "val_accuracy")
 
 
 class ScheduleLab(RunLab):
@@ -84,10 +91,9 @@ class ScheduleLab(RunLab):
         schedule = get_schedule(name)
         subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer)
         title = "rate_title_by_metric" if schedule.metric_driven else "rate_title"
-        follow = make_follow(subjects, metric, better)
         self._pins: tuple[Result, ...] = ()
         super().__init__(
-            RunWork(LabPicture(say(title)), subjects, follow),
+            RunWork(LabPicture(say(title), metric), subjects, metric, better),
             schedule,
             params,
             optimizer=optimizer,
@@ -98,9 +104,8 @@ class ScheduleLab(RunLab):
         )
         self._listen(self.controls["pin"], self._on_pin)
         self._listen(self.controls["save"], self._on_save)
+        self._called = schedule.name
         self._submit()
-
-    # ---- what a caller uses
 
     @property
     def schedule(self) -> Schedule:
@@ -117,9 +122,6 @@ class ScheduleLab(RunLab):
             raise RuntimeError(say("nothing_to_save"))
         label = self._work.subjects[result.setting.model].loss_label
         return save_run(result.histories, Path(folder), self._schedule.name, label)
-
-    def __repr__(self) -> str:
-        return f"ScheduleLab({self._schedule.name})"
 
     # ---- callbacks, on whichever thread, one at a time: they only drop a request
 
@@ -161,3 +163,41 @@ def _in_words(name: str, value: Any) -> str:
     if isinstance(value, tuple):
         return say("steps_setting", name=name, steps=", ".join(map(str, value)) or say("no_pick"))
     return say("number_setting", name=name, value=f"{value:g}")
+
+
+def save_run(histories: Histories, folder: Path, name: str, loss_label: str) -> list[Path]:
+    """Write ``name-N.png`` and ``name-N.csv`` with the first N not yet taken; return both paths.
+
+    The table has one row per curve, seed and epoch (counted from 1); ``lr`` is the rate applied
+    at the epoch's first update. Further parameter groups have columns ``lr_group_2`` and so on,
+    further metrics columns ``val_`` and their name; what a run has not is left empty.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    number = next(n for n in count(1) if not any(folder.glob(f"{name}-{n}.*")))
+    table, picture = (folder / f"{name}-{number}.{ending}" for ending in ("csv", "png"))
+    rows = [
+        {"curve": label, "seed": seed, "epoch": epoch + 1, **_numbers(run, epoch)}
+        for label, runs in histories.items()
+        for seed, run in enumerate(runs)
+        for epoch in range(run.epochs)
+    ]
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys([*COLUMNS, *chain(*rows)])))
+        writer.writeheader()
+        writer.writerows(rows)
+    axes = plot_histories(histories, loss_label=loss_label)
+    cast(Figure, axes[0].figure).savefig(picture)
+    return [picture, table]
+
+
+def _numbers(run: History, epoch: int) -> dict[str, float]:
+    """Return what a run has to say of an epoch, by column."""
+    rates = run.group_lr.reshape(len(run.group_lr), run.epochs, -1)[:, epoch, 0]
+    names = ["lr", *(f"lr_group_{group}" for group in range(2, len(rates) + 1))]
+    return {
+        **dict(zip(names, rates, strict=True)),
+        "train_loss": run.train_loss[epoch],
+        "val_loss": run.val_loss[epoch],
+        "val_accuracy": run.val_accuracy[epoch],
+        **{f"val_{name}": values[epoch] for name, values in run.metrics.items()},
+    }

@@ -12,17 +12,19 @@ import numpy as np
 from torch import nn
 
 from ..schedules.catalogue import get_schedule
+from ..schedules.phases import Phase
 from ..schedules.spec import Schedule
-from ..schedules.trace import trace_groups
+from ..schedules.trace import trace_groups, trace_momentum
 from ..tasks.advice import ADVICE, suggest_base_lr
 from ..tasks.data import Dataset
 from ..tasks.models import MODELS, seeded
 from ..tasks.optimizers import Maker, Unless, build_optimizer, check_maker, momentum_of
 from ..training.fleet import Fleet
+from ..training.loop import scheduler_steps
 from ..training.runs import Run
 from ..words import say
 from ..words.errors import check_number
-from .verdict import Follow, one_or_many
+from .verdict import one_or_many
 
 SEEDS_ALONE = 3  # of a model that trains run by run, unless a reader asks for more
 SEEDS = 10  # models are made for so many at least: a range test's slider offers them
@@ -30,38 +32,26 @@ SEEDS = 10  # models are made for so many at least: a range test's slider offers
 
 @dataclass(frozen=True)
 class Setting:
-    """What controls say: what is trained, and how.
-
-    Attributes:
-        model, optimizer, step_every: of the menus.
-        base_lr, epochs: of the sliders.
-        schedule, params: what moves the rate. In one lab, equal settings have equal schedules.
-    """
+    """What controls say: what is trained, and how."""
 
     model: str
     optimizer: str
     step_every: str
     base_lr: float
     epochs: int
-    schedule: Schedule = field(compare=False)
+    schedule: Schedule = field(compare=False)  # in one lab, equal settings have equal ones
     params: Mapping[str, Any]
+    phases: tuple[Phase, ...] = ()  # that the schedule is composed of, if it is
 
     @property
     def constant(self) -> Self:
         """The same at the constant rate."""
-        return replace(self, schedule=get_schedule("Constant"), params={})
+        return replace(self, schedule=get_schedule("Constant"), params={}, phases=())
 
 
 @dataclass(eq=False)
 class Subject:
-    """A model and what it is trained on.
-
-    Attributes:
-        make_model, data, batch_size, make_optimizer: as in `train_many`.
-        seeds: how many seeds a lab trains it on.
-        models: seed -> the model that training starts from, made where the lab is: making models
-            touches the process's random numbers, which a lab's thread must leave alone.
-    """
+    """A model, and what and on how many seeds a lab trains it; see `train_many`."""
 
     make_model: Callable[[], nn.Module]
     data: Dataset
@@ -70,6 +60,8 @@ class Subject:
     make_optimizer: Maker | None = None
 
     def __post_init__(self) -> None:
+        # Made where the lab is: it touches the process's random numbers, which a lab's thread must
+        # leave alone.
         count = max(self.seeds, SEEDS)
         self.models = {seed: seeded(self.make_model, seed) for seed in range(count)}
 
@@ -89,25 +81,24 @@ class Subject:
     def alone_lines(self, optimizer: str) -> list[str]:
         """Say on how many seeds its runs train one by one, and why, where they do."""
         reason = self.alone(optimizer)
-        facts = {"seeds": self.seeds, "reason": reason}
-        return [one_or_many("alone", self.seeds, **facts)] if reason else []
+        line = one_or_many("alone", self.seeds, seeds=self.seeds, reason=reason)
+        return [line] if reason else []
 
     def rates(self, optimizer: str, base_lr: float) -> tuple[float, ...]:
         """Return the base rate of each parameter group."""
         return self.fleet.rates(Run("Constant", {}, base_lr, self.how(optimizer)))
 
-    def has_momentum(self, optimizer: str) -> bool:
-        """Whether that optimizer has momentum, or a first beta, that a scheduler can move."""
-        made = build_optimizer(self.how(optimizer), self.models[0], Unless(0.1))
-        return momentum_of(made) > 0
+    def suggestion(self, optimizer: str) -> float | None:
+        """Return a base_lr that suits the pair, as far as that is known."""
+        if self.make_optimizer is not None:
+            return self.rates(optimizer, Unless(0.1))[0]
+        name = getattr(self.make_model, "__name__", "")
+        return suggest_base_lr(name, optimizer) if MODELS.get(name) is self.make_model else None
 
-    def runs(self, setting: Setting, seeds: range, follow: Follow) -> list[Run]:
-        """Return a run for each of these seeds."""
-        params, how = setting.params, self.how(setting.optimizer)
-        told, unit = follow.told(params), setting.step_every
-        return [
-            Run(setting.schedule, params, setting.base_lr, how, seed, unit, told) for seed in seeds
-        ]
+    def run(self, setting: Setting, seed: int, told: str | None) -> Run:
+        """Return the run of a seed, with what a plateau is told."""
+        how, unit = self.how(setting.optimizer), setting.step_every
+        return Run(setting.schedule, setting.params, setting.base_lr, how, seed, unit, told)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -116,8 +107,7 @@ class Subject:
 
     def steps(self, setting: Setting) -> int:
         """Return how often the scheduler steps in a run."""
-        per_batch = setting.step_every == "batch"
-        return setting.epochs * (self.steps_per_epoch if per_batch else 1)
+        return scheduler_steps(setting.epochs, self.steps_per_epoch, setting.step_every)
 
     def refusal(self, setting: Setting) -> str:
         """Say which values of a setting do not go together, or nothing."""
@@ -128,12 +118,18 @@ class Subject:
             return str(error)
         return ""
 
-    def plan(self, setting: Setting) -> np.ndarray | None:
-        """Return the rates to be, ``(groups, scheduler steps)``; None where a metric decides.
+    def momentum(self, setting: Setting) -> np.ndarray | None:
+        """Return momentum, or first beta, to be, ``(scheduler steps,)``; None: nothing moves it."""
+        if not setting.schedule.moves_momentum:
+            return None
+        made = build_optimizer(self.how(setting.optimizer), self.models[0], Unless(0.1))
+        if momentum_of(made) == 0:  # plain SGD has none to move
+            return None
+        how = {**setting.params, "base_lr": setting.base_lr, "steps": self.steps(setting)}
+        return trace_momentum(setting.schedule, **how)
 
-        Raises:
-            ValueError: if values do not go together.
-        """
+    def plan(self, setting: Setting) -> np.ndarray | None:
+        """Return the rates to be, ``(groups, scheduler steps)``; None where a metric decides."""
         schedule, params, steps = setting.schedule, setting.params, self.steps(setting)
         rates = self.rates(setting.optimizer, setting.base_lr)
         if schedule.metric_driven:
@@ -164,12 +160,6 @@ def make_subjects(
     the reader's own, or a function that makes the optimizer, there is no other choice. A model
     that trains run by run does so on fewer seeds, unless ``seeds`` says on how many; ``usual``
     is for all others.
-
-    >>> list(make_subjects(None, None, None, 5))
-    ['MLP', 'CNN', 'LSTM', 'Transformer', 'SimpleNet']
-    >>> own = make_subjects(lambda: nn.Linear(64, 10), None, 32, 5)
-    >>> [(name, subject.batch_size) for name, subject in own.items()]
-    [('own model', 32)]
     """
     count = int(check_number("seeds", usual if seeds is None else seeds, integer=True))
     check_maker(make_optimizer)
@@ -184,32 +174,14 @@ def make_subjects(
         if seeds is None and subject.alone("momentum"):
             subject.seeds = min(count, SEEDS_ALONE)
         return {own_name(make_model, "own_model"): subject}
-    sources = {advice.make_data: advice.make_data() for advice in ADVICE.values()}
-    found = {}
-    for key in sorted(MODELS, key=lambda key: key != name):
-        advice = ADVICE[key]
-        size = batch_size or advice.batch_size
-        found[key] = Subject(MODELS[key], sources[advice.make_data], size, count)
-    return found
+    made = {advice.make_data: advice.make_data() for advice in ADVICE.values()}
+    return {
+        key: Subject(MODELS[key], made[advice.make_data], batch_size or advice.batch_size, count)
+        for key, advice in sorted(ADVICE.items(), key=lambda item: item[0] != name)
+    }
 
 
 def own_name(function: Callable[..., object], otherwise: str) -> str:
     """Return what a reader's function is called; a lambda has no name but these words."""
     name = getattr(function, "__name__", "")
     return name if name.isidentifier() else say(otherwise)
-
-
-def first_base_lr(base_lr: float | None, subjects: Mapping[str, Subject], optimizer: str) -> float:
-    """Return ``base_lr``, or where it is None a rate that suits what is trained first."""
-    name, subject = next(iter(subjects.items()))
-    if subject.make_optimizer is None:
-        suited = suggestion(name, subject, optimizer)
-    else:
-        suited = subject.rates(optimizer, Unless(0.1))[0]
-    return check_number("base_lr", (suited or 0.1) if base_lr is None else base_lr)
-
-
-def suggestion(model: str, subject: Subject, optimizer: str) -> float | None:
-    """Return a base_lr that suits the pair, as far as that is known."""
-    known = subject.make_model is MODELS.get(model) and subject.make_optimizer is None
-    return suggest_base_lr(model, optimizer) if known else None

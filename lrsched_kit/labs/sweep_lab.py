@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.figure import Figure
 from torch import nn
@@ -17,19 +16,18 @@ from ..experiments.sweeps import Cell, Sweep
 from ..plotting.heatmap import HeatMap
 from ..plotting.style import kit_look
 from ..schedules.catalogue import get_schedule
-from ..schedules.params import Knob, Param
+from ..schedules.params import Param
 from ..schedules.spec import Schedule
-from ..tasks.data import Dataset
+from ..tasks.data import Dataset, check_metric
 from ..tasks.optimizers import Maker
 from ..training.history import History
 from ..words import say
-from .base import Picture
 from .controls import make_buttons, make_slider
 from .live import Cancel, LiveFigure
 from .panels import Panels, Scene
-from .subjects import Setting, Subject, first_base_lr, make_subjects
-from .training import BASE_LR, EPOCHS, TrainingLab, TrainingWork, make_follow, make_pickers
-from .verdict import Follow, best_line, cell_line
+from .subjects import Setting, Subject, make_subjects
+from .training import BASE_LR, EPOCHS, TrainingLab, TrainingWork, first_values, make_pickers
+from .verdict import best_line, cell_line
 
 POINTS = 8  # values of a parameter in a grid that nobody has given
 RUNS_AT_ONCE = 32  # a slice takes some tenths of a second, and then the map shows it
@@ -44,7 +42,7 @@ class SweepRequest:
     again: bool = False
 
 
-class SweepPicture(Picture):
+class SweepPicture(LiveFigure):
     """A heat map left, the curves of the chosen cell right; an empty sweep decides the cells."""
 
     @kit_look()
@@ -59,11 +57,12 @@ class SweepPicture(Picture):
         self._map = HeatMap(map_ax, sweep.grid, higher=sweep.higher)
         title = say("cells_title_higher" if sweep.higher else "cells_title", metric=sweep.metric)
         map_ax.set_title(title, fontsize="medium", loc="left")
-        titles = (say("rate_applied"), say("loss_title"))
-        self._panels = Panels(rate_ax, loss_ax, titles, legend=(0.62, 0.905), ticks=6)
+        self._panels = Panels(
+            rate_ax, loss_ax, say("rate_applied"), sweep.metric, legend=(0.62, 0.905), ticks=6
+        )
         for ax in (rate_ax, loss_ax):
             ax.yaxis.set_label_coords(-0.2, 0.5)
-        self.live = LiveFigure(figure, [*self._map.artists, *self._panels.artists])
+        super().__init__(figure, [*self._map.artists, *self._panels.artists])
         self._limits: tuple[float, float] | None = None
 
     def show(self, sweep: Sweep, cell: Cell, scene: Scene, *, crisp: bool = False) -> None:
@@ -74,20 +73,17 @@ class SweepPicture(Picture):
             self._limits = limits
         self._map.show(sweep.mean, finished=sweep.finished, best=sweep.best_cell, marked=cell)
         changed |= self._panels.show(scene, refit=crisp)
-        self.live.draw(background_changed=changed, crisp=crisp)
+        self.draw(background_changed=changed, crisp=crisp)
 
 
 class SweepWork(TrainingWork[SweepRequest]):
-    """Trains what is missing in the map and draws what is asked; one thread at a time.
-
-    Attributes:
-        sweep: as far as it has come.
-    """
+    """Trains what is missing in the map and draws what is asked; one thread at a time."""
 
     picture: SweepPicture
 
-    def __init__(self, sweep: Sweep, subjects: Mapping[str, Subject], follow: Follow) -> None:
-        super().__init__(SweepPicture(sweep), subjects, follow)
+    def __init__(self, sweep: Sweep, subjects: Mapping[str, Subject]) -> None:
+        better = "higher" if sweep.higher else "lower"
+        super().__init__(SweepPicture(sweep), subjects, sweep.metric, better)
         self.sweep = sweep
         self._setting: Setting | None = None
         self._constants: dict[float, list[History]] = {}  # base_lr -> runs of the constant rate
@@ -97,20 +93,18 @@ class SweepWork(TrainingWork[SweepRequest]):
         if request.setting != self._setting or request.again:
             self.sweep, self._constants = replace(self.sweep, histories={}), {}
             self._setting = request.setting
-        self._draw(request)
+        self._show(request)
         if todo := self._todo(request):
             self._begin()
             while todo and self._train_some(request, todo, cancel):
                 todo = self._todo(request)
                 done = len(self.sweep.histories)
                 self.progress.value = done / (done + len(todo))
-                self._say(request)
-                self._draw(request)
+                self._show(request)
             if cancel.stale:
                 return
         self.set_running(False, stopped=cancel.stopped)  # also what an earlier request left so
-        self._say(request)
-        self._draw(request, crisp=True)
+        self._show(request, crisp=True)
 
     def _at(self, setting: Setting, cell: Cell) -> Setting:
         """Return the setting of a cell."""
@@ -119,12 +113,10 @@ class SweepWork(TrainingWork[SweepRequest]):
         return replace(setting, base_lr=base_lr, params={**setting.params, **two})
 
     def _todo(self, request: SweepRequest) -> list[Cell]:
-        """Return the cells that can be trained and are not yet, the next to the chosen one first.
-
-        Values of some cells may not go together, such as milestones out of order.
-        """
+        """Return the cells that can be trained and are not yet, those near the chosen one first."""
         near, setting, subject = request.cell, request.setting, self.subjects[request.setting.model]
         cells = [(row, column) for row, column in np.argwhere(~self.sweep.finished).tolist()]
+        # Values of a cell may not go together, such as milestones out of order.
         fit = [cell for cell in cells if not subject.refusal(self._at(setting, cell))]
         return sorted(fit, key=lambda cell: math.dist(cell, near))
 
@@ -145,20 +137,15 @@ class SweepWork(TrainingWork[SweepRequest]):
         self.sweep = replace(self.sweep, histories={**self.sweep.histories, **new})
         return True
 
-    def _draw(self, request: SweepRequest, *, crisp: bool = False) -> None:
-        part = self._at(request.setting, request.cell)
+    def _show(self, request: SweepRequest, *, crisp: bool = False) -> None:
+        """Say and draw how far the map has come, and what came of the chosen cell."""
+        sweep, cell, lines = self.sweep, request.cell, []
+        part = self._at(request.setting, cell)
         subject = self.subjects[part.model]
-        planned = None if subject.refusal(part) else subject.plan(part)
-        runs = self.sweep.histories.get(request.cell, [])
-        scene = self._scene(part, planned, runs, self._constants.get(part.base_lr, []))
-        self.picture.show(self.sweep, request.cell, scene, crisp=crisp)
-
-    def _say(self, request: SweepRequest) -> None:
-        sweep, part, lines = self.sweep, self._at(request.setting, request.cell), []
-        subject = self.subjects[part.model]
-        if request.cell in sweep.histories:
-            lines.append(cell_line(sweep, request.cell))
-        elif why := subject.refusal(part):
+        why = subject.refusal(part)
+        if cell in sweep.histories:
+            lines.append(cell_line(sweep, cell))
+        elif why:
             lines.append(say("refused", error=why))
         if (best := sweep.best_cell) is not None and len(sweep.histories) > 1:
             lines.append(best_line(sweep, best))
@@ -166,6 +153,10 @@ class SweepWork(TrainingWork[SweepRequest]):
             done = len(sweep.histories)
             lines.append(say("cells_so_far", done=done, cells=done + left))
         self.say([*lines, *subject.alone_lines(part.optimizer)])
+        planned = None if why else subject.plan(part)
+        constants = self._constants.get(part.base_lr, [])
+        scene = self._scene(part, planned, sweep.histories.get(cell, []), constants)
+        self.picture.show(sweep, cell, scene, crisp=crisp)
 
 
 class SweepLab(TrainingLab[SweepRequest]):
@@ -223,26 +214,25 @@ class SweepLab(TrainingLab[SweepRequest]):
         self._schedule = schedule = get_schedule(name)
         grid = check_grid(name, default_grid(name, epochs) if grid is None else grid)
         subjects = make_subjects(make_model, data, batch_size, seeds, make_optimizer, usual=3)
-        follow = make_follow(subjects, metric, better)
+        first = next(iter(subjects.values()))
+        higher = check_metric(first.data, metric, better) == "higher"
         menus = make_pickers(subjects, optimizer)
-        values: dict[str, Any] = {"base_lr": first_base_lr(base_lr, subjects, optimizer)}
-        values["epochs"] = EPOCHS.check(epochs)
-        values |= schedule.complete(params, horizon=values["epochs"])
-        count, higher = subjects[menus["model"].value].seeds, follow.better == "higher"
-        sweep = Sweep(schedule.name, grid, count, metric=metric, higher=higher)
+        values = first_values(first, optimizer, schedule, params, base_lr, epochs)
+        sweep = Sweep(schedule.name, grid, first.seeds, metric=metric, higher=higher)
         values |= sweep.setting(sweep.nearest(values))
         knobs = {param.name: param for param in (BASE_LR, EPOCHS, *schedule.params)}
-        sliders = {key: _choice(knobs[key], grid[key], values[key]) for key in grid}
-        sliders |= {
-            key: make_slider(knob, values[key]) for key, knob in knobs.items() if key not in grid
+        sliders = {
+            key: make_slider(knobs[key], values[key], grid.get(key, ()))
+            for key in dict.fromkeys([*grid, *knobs])
         }
         super().__init__(
-            SweepWork(sweep, subjects, follow),
+            SweepWork(sweep, subjects),
             values=values,
             menus=menus,
             sliders=sliders,
             buttons=make_buttons(("run", "reset")),
         )
+        self._called = f"{schedule.name}, {' x '.join(grid)}"
         self._submit()
 
     @property
@@ -255,9 +245,6 @@ class SweepLab(TrainingLab[SweepRequest]):
         """The two parameters that the sliders choose."""
         return {key: self.controls[key].value for key in self.sweep.grid}
 
-    def __repr__(self) -> str:
-        return f"SweepLab({self._schedule.name}, {' x '.join(self.sweep.grid)})"
-
     def _request(self, *, again: bool) -> SweepRequest:
         schedule, values = self._schedule, self._values() | self.sweep.setting((0, 0))
         params = {param.name: values.pop(param.name) for param in schedule.params}
@@ -266,24 +253,8 @@ class SweepLab(TrainingLab[SweepRequest]):
         return SweepRequest(setting, self.sweep.nearest(self.chosen), again)
 
 
-def _choice(param: Knob, values: Sequence[float], start: float) -> widgets.SelectionSlider:
-    """Make a slider with a notch for each value of the grid."""
-    return widgets.SelectionSlider(
-        options=[(f"{value:.3g}", value) for value in values],
-        value=start,
-        description=param.name,
-        tooltip=param.help,
-        style={"description_width": "76px"},
-        layout={"width": "auto", "min_width": "0"},
-    )
-
-
 def default_grid(name: str | Schedule, epochs: int) -> dict[str, list[float]]:
-    """Return eight values for each of two parameters of a schedule, counts up to ``epochs``.
-
-    >>> default_grid("StepLR", 12)["step_size"]
-    [1, 3, 4, 6, 7, 9, 10, 12]
-    """
+    """Return eight values for each of two parameters of a schedule, counts up to ``epochs``."""
     params = [param for param in get_schedule(name).params if isinstance(param, Param)]
     pair = params[:2] if len(params) > 1 else (BASE_LR, *params)
     if len(pair) < 2:

@@ -13,19 +13,18 @@ import numpy as np
 from ..plotting.curves import Curve
 from ..plotting.style import style_of
 from ..schedules.params import Param
-from ..tasks.data import check_metric
+from ..schedules.spec import Schedule
+from ..tasks.data import check_metric, told_if_fits
 from ..tasks.optimizers import RULES, get_rule
 from ..training.history import History
 from ..words import say
-from .base import Lab, Picture, Work
-from .controls import button_row, make_menu, move_to, read, slider_grid
-from .live import Cancel, Request
+from .base import Lab, Work
+from .controls import button_row, make_menu, move_to, slider_grid
+from .live import Cancel, LiveFigure, Request
 from .panels import Scene
-from .subjects import Setting, Subject, own_name, suggestion
-from .verdict import THE_LOSS, Follow
+from .subjects import Setting, Subject, own_name
 
 Key = TypeVar("Key")
-
 
 BASE_LR = Param("base_lr", 0.1, 1e-4, 10, log=True, help="base_lr_help")
 EPOCHS = Param("epochs", 20, 1, 40, integer=True, help="epochs_help")
@@ -45,27 +44,35 @@ def make_pickers(subjects: Mapping[str, Subject], optimizer: str) -> dict[str, w
     }
 
 
-def make_follow(subjects: Mapping[str, Subject], metric: str, better: str | None) -> Follow:
-    """Return what runs are compared by, if the data that are trained first report it."""
-    data = next(iter(subjects.values())).data
-    return Follow(metric, check_metric(data, metric, better))
+def first_values(
+    subject: Subject,
+    optimizer: str,
+    schedule: Schedule,
+    params: Mapping[str, Any],
+    base_lr: float | None,
+    epochs: int,
+) -> dict[str, Any]:
+    """Return where the sliders of a run start; a base_lr that is None suits what is trained."""
+    suited = subject.suggestion(optimizer) or 0.1
+    rate, epochs = BASE_LR.check(suited if base_lr is None else base_lr), int(EPOCHS.check(epochs))
+    return {"base_lr": rate, "epochs": epochs, **schedule.complete(params, horizon=epochs)}
 
 
 class TrainingWork(Work[Request]):
-    """Trains on the thread of a lab.
-
-    Args:
-        picture: what it draws on.
-        subjects: what can be trained.
-        follow: what runs are compared by.
-    """
+    """Trains subjects on the thread of a lab, and compares runs by a metric of the first one."""
 
     def __init__(
-        self, picture: Picture, subjects: Mapping[str, Subject], follow: Follow = THE_LOSS
+        self,
+        picture: LiveFigure,
+        subjects: Mapping[str, Subject],
+        metric: str = "loss",
+        better: str | None = None,
     ) -> None:
         super().__init__(picture)
-        self.subjects, self.follow = subjects, follow
-        _ = next(iter(subjects.values())).fleet  # found fit now, where the cell runs
+        first = next(iter(subjects.values()))
+        self.subjects, self.metric = subjects, metric
+        self.better = check_metric(first.data, metric, better)
+        _ = first.fleet  # found fit now, where the cell runs
 
     def _begin(self) -> None:
         time.sleep(HEAD_START)
@@ -79,13 +86,9 @@ class TrainingWork(Work[Request]):
     ) -> dict[Key, list[History]]:
         """Train settings on all seeds together, or where runs train alone, seed by seed.
 
-        Args:
-            parts: key -> setting; they differ in what moves the rate, and in base_lr.
-            cancel: whether to give up.
-            show: called when it is time for a frame: the histories so far, and that in words.
-
-        Returns:
-            Key -> a `History` per seed; unfinished, or of fewer seeds, if it was given up.
+        They may differ in what moves the rate, and in base_lr. ``show`` is called when it is time
+        for a frame: with the histories so far, one per seed, and that in words. If it is given
+        up, the histories returned are unfinished, or of fewer seeds.
         """
         found: dict[Key, list[History]] = {key: [] for key in parts}
         if not parts:
@@ -113,7 +116,11 @@ class TrainingWork(Work[Request]):
 
         for number, seeds in enumerate(rounds):  # noqa: B007  # on_epoch reads it
             trained = subject.fleet.train(
-                [run for part in parts.values() for run in subject.runs(part, seeds, self.follow)],
+                [
+                    subject.run(part, seed, told_if_fits(part.params, self.metric, self.better))
+                    for part in parts.values()
+                    for seed in seeds
+                ],
                 epochs=epochs,
                 on_epoch=on_epoch,
                 should_stop=cancel,
@@ -144,10 +151,9 @@ class TrainingWork(Work[Request]):
             (*curves, *others),
             setting.epochs,
             setting.base_lr,
-            subject.loss_label,
+            subject.loss_label if self.metric == "loss" else self.metric,
             by_batch=setting.step_every == "batch",
             log=log,
-            metric=self.follow.metric,
         )
 
 
@@ -155,7 +161,7 @@ class TrainingLab(Lab[Request]):
     """A lab with the menus of `make_pickers`; a new choice suggests a base_lr for the pair.
 
     Menus, sliders, other controls and buttons stand above picture and words, ``below`` under
-    them; ``values`` is where all but the menus start, to all their digits.
+    them; ``values`` is where sliders start, to all their digits.
     """
 
     _work: TrainingWork[Request]
@@ -174,7 +180,11 @@ class TrainingLab(Lab[Request]):
     ) -> None:
         super().__init__(
             work=work,
-            start={key: menu.value for key, menu in menus.items()} | dict(values),
+            start={
+                **{key: menu.value for key, menu in menus.items()},
+                **values,
+                **{key: control.value for key, control in others.items()},
+            },
             controls={**menus, **sliders, **others, **buttons},
             rows=[
                 button_row(list(menus.values())),
@@ -187,15 +197,11 @@ class TrainingLab(Lab[Request]):
             ],
         )
 
-    def _values(self) -> dict[str, Any]:
-        """Return what menus, sliders and other controls say now."""
-        return {name: read(self.controls[name], start) for name, start in self._start.items()}
-
     def _on_move(self, change: Any) -> None:
         model, optimizer = (self.controls[name] for name in ("model", "optimizer"))
         slider = self.controls.get("base_lr")
         if change["owner"] in (model, optimizer) and isinstance(slider, widgets.FloatLogSlider):
-            rate = suggestion(model.value, self._work.subjects[model.value], optimizer.value)
+            rate = self._work.subjects[model.value].suggestion(optimizer.value)
             if rate is not None:
                 move_to(slider, rate)
         super()._on_move(change)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,32 +12,8 @@ from ..training.history import History
 from ..training.stats import mean_and_error, paired, t_quantile, with_error
 from ..words import say
 
+Histories = Mapping[str, Sequence[History]]  # label -> one per seed
 LUCK = 0.05  # how often luck alone may set any of the other cells apart from the best
-
-
-@dataclass(frozen=True)
-class Follow:
-    """What a lab compares its runs by.
-
-    Attributes:
-        metric: "loss", the validation loss, or a metric of the task.
-        better: "lower" or "higher", which value of it is better.
-    """
-
-    metric: str = "loss"
-    better: str = "lower"
-
-    def told(self, params: Mapping[str, Any]) -> str | None:
-        """Return what a plateau with such params is told; None: what fits its mode.
-
-        >>> Follow("accuracy", "higher").told({"mode": "max"}), Follow().told({})
-        ('accuracy', None)
-        """
-        fits = {"min": "lower", "max": "higher"}.get(params.get("mode", ""))
-        return self.metric if fits == self.better else None
-
-
-THE_LOSS = Follow()
 
 
 def one_or_many(key: str, count: int, **values: object) -> str:
@@ -48,30 +22,20 @@ def one_or_many(key: str, count: int, **values: object) -> str:
 
 
 def two_digits(rate: float) -> str:
-    """Write a rate in short, or that there is none.
-
-    >>> two_digits(0.01234), two_digits(float("nan"))
-    ('0.012', 'none')
-    """
+    """Write a rate in short, or that there is none."""
     return short_number(float(f"{rate:.2g}")) if np.isfinite(rate) else say("no_pick")
 
 
 def rate_line(label: str, rates: np.ndarray, epochs: int, *, metric_driven: bool) -> str:
     """Say where the rate starts, where it ends (where a metric decides: on the first seed)."""
     key = "rate_by_metric" if metric_driven else "rate"
-    used = rates[np.isfinite(rates)]
-    if not metric_driven and np.ptp(used) == 0:
+    if not metric_driven and np.nanmin(rates) == np.nanmax(rates):
         key = "rate_flat"
-    facts = {"label": label, "first": f"{used[0]:.4g}", "last": f"{used[-1]:.4g}"}
-    return one_or_many(key, epochs, **facts, epochs=epochs)
+    return one_or_many(key, epochs, label=label, **_ends(rates), epochs=epochs)
 
 
 def momentum_line(momentum: np.ndarray) -> str:
-    """Say where a scheduler takes the momentum: its first value, where it turns, its last.
-
-    >>> momentum_line(np.array([0.95, 0.9, 0.85, 0.85, 0.9, 0.95]))
-    'Its momentum goes 0.95 → 0.85 → 0.95 (with Adam: its first beta).'
-    """
+    """Say where a scheduler takes the momentum: its first value, where it turns, its last."""
     moves = np.diff(momentum)
     moving = np.flatnonzero(moves)
     turns = moving[1:][np.diff(np.sign(moves[moving])) != 0]
@@ -82,20 +46,16 @@ def momentum_line(momentum: np.ndarray) -> str:
 
 
 def group_lines(rates: np.ndarray) -> list[str]:
-    """Say where the rates of further parameter groups start and end, shape ``(groups, steps)``.
-
-    >>> group_lines(np.array([[0.1, 0.1], [0.01, 0.001]]))
-    ['Parameter group 2: the rate goes from 0.01 to 0.001.']
-    """
-    lines = []
-    for number, row in enumerate(rates[1:], start=2):
-        used = row[np.isfinite(row)]
-        facts = {"first": f"{used[0]:.4g}", "last": f"{used[-1]:.4g}"}
-        lines.append(say("group_line", number=number, **facts))
-    return lines
+    """Say where the rates of further parameter groups start and end, shape ``(groups, steps)``."""
+    return [say("group_line", number=n, **_ends(row)) for n, row in enumerate(rates[1:], start=2)]
 
 
-def loss_lines(histories: Mapping[str, Sequence[History]], follow: Follow = THE_LOSS) -> list[str]:
+def _ends(rates: np.ndarray) -> dict[str, str]:
+    used = rates[np.isfinite(rates)]
+    return {"first": f"{used[0]:.4g}", "last": f"{used[-1]:.4g}"}
+
+
+def loss_lines(histories: Histories, metric: str = "loss", better: str = "lower") -> list[str]:
     """Say what the final losses are, which runs diverged, and whether the difference is luck.
 
     The first entry is the schedule under study; if "Constant" follows, the two are set against
@@ -105,20 +65,19 @@ def loss_lines(histories: Mapping[str, Sequence[History]], follow: Follow = THE_
     seeds = max((len(runs) for runs in histories.values()), default=0)
     if losses := _means(histories, "loss"):
         lines.append(one_or_many("final_loss", seeds, seeds=seeds, losses=losses))
-    if follow.metric != "loss" and (values := _means(histories, follow.metric)):
-        facts = {"metric": follow.metric, "seeds": seeds, "values": values}
+    if metric != "loss" and (values := _means(histories, metric)):
+        facts = {"metric": metric, "seeds": seeds, "values": values}
         lines.append(one_or_many("final_metric", seeds, **facts))
     for label, runs in histories.items():
-        lost = [run.diverged_at for run in runs if run.diverged_at is not None]
-        if lost:
+        if lost := [run.diverged_at for run in runs if run.diverged_at is not None]:
             facts = {"epoch": min(lost) + 1, "lost": len(lost), "seeds": len(runs)}
             lines.append(one_or_many("diverged", len(runs), label=label, **facts))
     if list(histories)[1:] == ["Constant"]:
-        lines += _verdict(histories, follow)
+        lines += _verdict(histories, metric, better)
     return lines
 
 
-def _means(histories: Mapping[str, Sequence[History]], metric: str) -> str:
+def _means(histories: Histories, metric: str) -> str:
     """Return the mean of each label's finals, with its standard error, in a row."""
     texts = []
     for label, runs in histories.items():
@@ -130,18 +89,18 @@ def _means(histories: Mapping[str, Sequence[History]], metric: str) -> str:
     return ", ".join(texts)
 
 
-def _verdict(histories: Mapping[str, Sequence[History]], follow: Follow) -> list[str]:
+def _verdict(histories: Histories, metric: str, better: str) -> list[str]:
     label, _ = histories
-    finals = (_finals(runs, follow.metric) for runs in histories.values())
-    result = paired(*finals, higher=follow.better == "higher")
+    finals = (_finals(runs, metric) for runs in histories.values())
+    result = paired(*finals, higher=better == "higher")
     if result.seeds < 2 or np.isnan(result.gap):  # an anecdote, or no seed on which both ended
         return []
     gap = with_error(abs(result.gap), result.error)
     key = "better" if result.gap > 0 else "worse" if result.gap < 0 else "same"
-    facts = {"wins": result.wins, "seeds": result.seeds, "gap": gap, "metric": follow.metric}
-    if follow.metric == "loss" or key == "same":
+    facts = {"wins": result.wins, "seeds": result.seeds, "gap": gap, "metric": metric}
+    if metric == "loss" or key == "same":
         return [say(key, label=label, **facts)]
-    return [say(f"{key}_{follow.better}", label=label, **facts)]
+    return [say(f"{key}_{better}", label=label, **facts)]
 
 
 def _finals(runs: Sequence[History], metric: str) -> np.ndarray:

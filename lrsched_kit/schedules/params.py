@@ -73,7 +73,8 @@ class Choice:
     def check(self, value: object) -> str:
         """Return ``value`` if it is one of the options, or raise a ValueError."""
         if not isinstance(value, str) or value not in self.options:
-            raise ValueError(f"{self.name} must be one of {self.options}, got {value!r}.")
+            hint = nearest(str(value), self.options)
+            raise ValueError(f"{self.name} must be one of {self.options}, got {value!r}{hint}.")
         return str(value)
 
 

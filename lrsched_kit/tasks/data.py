@@ -134,6 +134,16 @@ def check_metric(data: Dataset, metric: str, better: str | None = None) -> str:
     return better
 
 
+def told_if_fits(params: Mapping[str, Any], metric: str, better: str) -> str | None:
+    """Return the metric if a plateau with such params wants what is better; None: its mode says.
+
+    >>> told_if_fits({"mode": "max"}, "accuracy", "higher"), told_if_fits({}, "loss", "lower")
+    ('accuracy', None)
+    """
+    wanted = {"min": "lower", "max": "higher"}.get(params.get("mode", ""))
+    return metric if wanted == better else None
+
+
 def told_metric(data: Dataset, mode: str, metric: str | None = None) -> str:
     """Return what ReduceLROnPlateau is told: the named metric, else what fits its ``mode``."""
     if metric is None and mode == "min":
