@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from lrsched_kit.labs import live
+from lrsched_kit.labs import live, panels
 from lrsched_kit.labs.live import LiveFigure
 
 
@@ -26,6 +26,7 @@ def few_pictures(request, monkeypatch):
         monkeypatch.setattr(LiveFigure, "CRISP", 1)
     if "drawn" not in request.fixturenames:
         monkeypatch.setattr(LiveFigure, "MOST_TICKS", 1)
+        monkeypatch.setattr(panels, "MOST_BETWEEN", 1)
         monkeypatch.setattr(LiveFigure, "draw", _draw_nothing)
 
 
@@ -35,5 +36,5 @@ _frames = itertools.count()
 def _draw_nothing(self, *, background_changed=False, crisp=False):
     frame = live._blank(self._figure) + str(next(_frames)).encode()
     if crisp:
-        self.crisp_png = frame
+        self.png = frame
     self._send(frame, "png" if crisp else "jpeg")

@@ -432,7 +432,7 @@ pytestmark = [
 ]
 
 
-@settings(max_examples=max(300, settings.default.max_examples))
+@settings(max_examples=min(3000, 12 * settings.default.max_examples))
 @given(any_fleet())
 def test_whatever_is_trained_is_trained_as_by_a_loop_with_torch_only(fleet):
     assert_trained_as_by_a_loop(fleet)

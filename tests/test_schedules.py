@@ -269,7 +269,7 @@ BAD = [
     (
         "ReduceLROnPlateau",
         {"metrics": [1] * 4, "mode": "maximum"},
-        "mode must be one of ('min', 'max'), got 'maximum'.",
+        "mode must be one of ('min', 'max'), got 'maximum' (did you mean 'max'?).",
     ),
     ("CosineAnnealingWarmRestarts", {"T_0": 0}, "T_0 must be a positive integer, got 0."),
     ("CosineAnnealingWarmRestarts", {"T_mult": 1.5}, "T_mult must be a positive integer, got 1.5."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -190,10 +191,9 @@ def load_digits(label_noise: float = 0.2, seed: int = 0) -> Dataset:
     """
     if not 0 <= label_noise <= 1:
         raise ValueError(f"label_noise must be between 0 and 1, got {label_noise!r}.")
-    with files(__package__).joinpath("digits.npz").open("rb") as file:
-        archive = np.load(file)
-        x = torch.tensor(archive["images"].reshape(-1, 64)).to(torch.get_default_dtype()) / 16
-        y = torch.tensor(archive["labels"]).long()
+    images, labels = _read_digits()
+    x = torch.tensor(images.reshape(-1, 64)).to(torch.get_default_dtype()) / 16
+    y = torch.tensor(labels).long()
     y_train = y[:_TRAIN_SIZE].clone()
     generator = torch.Generator().manual_seed(seed)
     wrong = torch.randperm(_TRAIN_SIZE, generator=generator)[: round(label_noise * _TRAIN_SIZE)]
@@ -207,6 +207,13 @@ def load_digits(label_noise: float = 0.2, seed: int = 0) -> Dataset:
         y_val=y[_TRAIN_SIZE:],
         source=f"load_digits(label_noise={label_noise}, seed={seed})",
     )
+
+
+@cache
+def _read_digits() -> tuple[np.ndarray, np.ndarray]:
+    with files(__package__).joinpath("digits.npz").open("rb") as file:
+        archive = np.load(file)
+        return archive["images"], archive["labels"]
 
 
 def toy_regression(seed: int = 0) -> Dataset:
