@@ -121,7 +121,7 @@ def test_a_row_in_the_file_of_its_family_is_all_that_a_new_schedule_takes(tmp_pa
     command = [sys.executable, "-c", LOOKS_FOR_IT]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stderr == ""
-    assert done.stdout == "Mine 1 is a straight line; more falls sooner #aa00aa\n"
+    assert done.stdout == "Mine 1 is a straight line; a larger power falls sooner #aa00aa\n"
 
 
 def test_no_row_is_left_out_and_no_two_look_alike():

@@ -560,7 +560,7 @@ def test_an_optimizer_that_is_none_of_the_four_trains_by_itself():
     runs = [Run("StepLR"), Run("StepLR", optimizer=lambda m: torch.optim.Rprop(m.parameters()))]
     together, alone = train_many(MLP, SMALL, runs, epochs=1)
     assert together.alone == ""
-    assert alone.alone == "its optimizer is none of the four by name"
+    assert alone.alone == "its optimizer is not one of the four that are chosen by name"
 
 
 def test_in_place_state_is_kept_for_a_regression_too():
