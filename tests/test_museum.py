@@ -20,10 +20,9 @@ from torch.optim import SGD, lr_scheduler
 from lrsched_kit import EXHIBITS, Exhibit, ExhibitLab, museum, plot_exhibit, words
 from lrsched_kit.labs import exhibit_lab as lab_module
 from lrsched_kit.labs.controls import make_slider, read
-from lrsched_kit.museum import binding
+from lrsched_kit.museum import HALLS, binding, get_exhibit
 from lrsched_kit.museum.comparing import GRID, expected_loss
 from lrsched_kit.museum.exhibit import HEADER, Showing, make_exhibit
-from lrsched_kit.museum.halls import HALLS, get_exhibit
 from lrsched_kit.schedules.params import Choice, Param
 
 LESSON = Path(__file__).parent.parent / "notebooks" / "13_bug_museum.ipynb"

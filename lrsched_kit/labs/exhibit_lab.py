@@ -9,9 +9,8 @@ from typing import Any
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from ..museum import EXHIBITS
+from ..museum import EXHIBITS, get_exhibit
 from ..museum.exhibit import HEADER, Exhibit, Showing
-from ..museum.halls import get_exhibit
 from ..museum.picture import ExhibitAxes
 from ..plotting.style import kit_look
 from .base import Lab, Work
