@@ -869,8 +869,6 @@ def test_a_derivative_of_ones_own_is_worked_out_for_each_run_by_itself():
     # What its rule for many runs at once does with large gradients, a small step does not show.
     reason = "it defines a torch.autograd.Function of its own"
     assert many(ClipsInAFunction, small()).alone == reason
-        many(ClipsInAFunction, small()).alone == "it defines a torch.autograd.Function of its own"
-    )
 
 
 def test_the_same_object_for_every_seed_is_trained_by_none_of_them():
