@@ -24,7 +24,7 @@ from ..training.runs import Run
 from ..training.stats import Paired, mean_and_error, paired, with_error
 from ..words import say
 from ..words.errors import check_number
-from .settings import BASELINE, no_such, one_optimizer, read_rates, read_settings, seed_range
+from .labels import BASELINE, no_such, one_optimizer, read_rates, read_settings, seed_range
 from .slices import Plan, Row, run_rows, text_table, train_parts
 
 

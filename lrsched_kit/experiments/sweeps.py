@@ -23,7 +23,7 @@ from ..training.runs import Run
 from ..training.stats import mean_and_error
 from ..words import say
 from ..words.errors import check_number
-from .settings import check_grid, one_optimizer, one_rate, seed_range
+from .labels import check_grid, one_optimizer, one_rate, seed_range
 from .slices import Plan, Row, run_rows, text_table, train_parts
 
 Cell = tuple[int, int]  # places in the two lists of values

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import nn
 
-from ..experiments.settings import check_grid
+from ..experiments.labels import check_grid
 from ..experiments.sweeps import Cell, Sweep
 from ..plotting.heatmap import HeatMap
 from ..plotting.style import kit_look

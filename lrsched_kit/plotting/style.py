@@ -14,8 +14,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, Locator, NullFormatter, NullLocator
 
 from ..schedules.catalogue import SCHEDULES
-from ..schedules.palette import BLACK, DOTS, ORANGE, SKY, SOLID, Dashes
-from ..schedules.spec import Schedule
+from ..schedules.spec import BLACK, DOTS, ORANGE, SKY, SOLID, Dashes, Schedule
 from .limits import Decades, RoundTicks, loss_ticks, plain_numbers
 
 # A family's own name: "sans-serif" would be looked up in rcParams whenever text is drawn.

@@ -9,9 +9,21 @@ from functools import partial
 
 from torch.optim import Optimizer, lr_scheduler, swa_utils
 
-from .palette import BLACK, BLUE, DASH_DOT, DOTS, GREEN, GREY, LONG, PURPLE, SHORT, SOLID, VERMILION
 from .params import Choice, Param, Steps
-from .spec import row
+from .spec import (
+    BLACK,
+    BLUE,
+    DASH_DOT,
+    DOTS,
+    GREEN,
+    GREY,
+    LONG,
+    PURPLE,
+    SHORT,
+    SOLID,
+    VERMILION,
+    row,
+)
 
 
 def constant(optimizer: Optimizer) -> lr_scheduler.LRScheduler:

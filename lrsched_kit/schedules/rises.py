@@ -11,9 +11,8 @@ from functools import partial
 
 from torch.optim import Optimizer, lr_scheduler
 
-from .palette import DASH_DOT, DASH_DOTS, DOTS, LONG, ORANGE, SHORT, SKY, SOLID
 from .params import Param
-from .spec import row
+from .spec import DASH_DOT, DASH_DOTS, DOTS, LONG, ORANGE, SHORT, SKY, SOLID, row
 
 
 def warmup_cosine(
