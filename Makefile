@@ -8,7 +8,7 @@
 BIN     := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 LAB_IP  := 127.0.0.1
-PARALLEL := -n auto --dist loadgroup
+PARALLEL := -n auto --dist loadfile
 NO_PAGES := lrsched_kit tests --ignore=tests/test_browser.py
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -32,11 +32,3 @@ def two_threads():
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
-
-
-def pytest_collection_modifyitems(items):
-    """Keep together, where tests run side by side, what shares a kernel, a server or a cluster."""
-    together = (".ipynb", "test_browser.py", "test_sweeps.py")
-    for item in items:
-        if item.path.name.endswith(together):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
