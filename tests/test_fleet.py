@@ -690,3 +690,25 @@ def test_make_optimizer_makes_torchs_own(name, expected):
 def test_make_optimizer_refuses_a_rate_of_zero():
     with pytest.raises(ValueError, match="lr must be a positive number, got 0"):
         make_optimizer("sgd", nn.Linear(1, 1).parameters(), 0)
+
+
+def two_groups(model):
+    first, *others = model.parameters()
+    groups = [{"params": [first]}, {"params": others, "lr": 0.02}]
+    return torch.optim.SGD(groups, lr=0.2, momentum=0.9)
+
+
+def test_runs_with_parameter_groups_train_together():
+    found = train_many(MLP, SMALL, [Run("StepLR")], epochs=1, make_optimizer=two_groups)
+    assert [history.alone for history in found] == [""]
+    assert found[0].group_lr.shape[0] == 2
+
+
+class Conditional(MLP):
+    def forward(self, x):
+        return super().forward(torch.cond(x.sum() > 0, lambda y: 2 * y, lambda y: 3 * y, (x,)))
+
+
+def test_what_cannot_be_listened_to_is_trained_all_the_same():
+    trial = try_out(Conditional(), SMALL, 16)
+    assert (trial.drawing, trial.others) == (frozenset(), False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import UserDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -74,6 +74,7 @@ class Schedule:
     name: str
     make: Callable[..., LRScheduler]
     params: tuple[Knob, ...] = ()
+    _: KW_ONLY
     formula: Worded = Worded()
     when: Worded = Worded()
     family: str = "own"

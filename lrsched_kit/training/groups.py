@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..tasks.data import Dataset, accuracy, told_metric
@@ -28,7 +29,8 @@ def _rates(
 ) -> Generator[np.ndarray, Sequence[float] | None, None]:
     """Yield each epoch's momentum and rates by group, shape ``(1 + groups, runs, steps)``.
 
-    It is sent what each run's scheduler is told. Runs that must agree share one scheduler.
+    It is sent what each run's scheduler is told. Runs that must agree share one scheduler; all are
+    made at once, so that what one refuses is refused before anything is trained.
     """
     keys: list[Hashable] = []
     sources: dict[Hashable, Generator[np.ndarray, float, None]] = {}
@@ -40,8 +42,15 @@ def _rates(
         if key not in sources:
             sources[key] = _source(member, steps)
         keys.append(key)
+    return _side_by_side(keys, sources, (1 + len(members[0].layout.rates), steps))
+
+
+def _side_by_side(
+    keys: Sequence[Hashable],
+    sources: Mapping[Hashable, Generator[np.ndarray, float, None]],
+    shape: tuple[int, int],
+) -> Generator[np.ndarray, Sequence[float] | None, None]:
     now = {key: next(source) for key, source in sources.items()}
-    shape = 1 + len(members[0].layout.rates), steps
     while True:
         told = yield np.stack([np.broadcast_to(now[key], shape) for key in keys], 1)
         by_key = dict(zip(keys, told or [], strict=True))
@@ -53,19 +62,25 @@ def _source(member: Member, steps: int) -> Generator[np.ndarray, float, None]:
 
     It is sent what the run's scheduler is told after the epoch.
     """
-    per_epoch, layout = scheduler_steps(1, steps, member.unit), member.layout
+    layout = member.layout
     groups = [{"params": [torch.zeros((), requires_grad=True)], "lr": r} for r in layout.rates]
     optimizer = RULES[layout.rule or ""].make(groups, lr=layout.rates[0])
-    scheduler: Any = member.build(optimizer)
+    return _follow(optimizer, member.build(optimizer), member.unit, steps)
+
+
+def _follow(
+    optimizer: Optimizer, scheduler: Any, unit: str, steps: int
+) -> Generator[np.ndarray, float, None]:
     optimizer.step()  # torch warns of a scheduler whose optimizer has never stepped
+    per_epoch = scheduler_steps(1, steps, unit)
     while True:
-        applied = np.empty((1 + len(groups), per_epoch))
+        applied = np.empty((1 + len(optimizer.param_groups), per_epoch))
         for step in range(per_epoch):
             applied[:, step] = momentum_of(optimizer), *rates_of(optimizer)
-            if member.unit == "batch":
+            if unit == "batch":
                 scheduler.step()
         told = yield applied
-        if member.unit == "epoch":
+        if unit == "epoch":
             scheduler.step(*([told] if isinstance(scheduler, ReduceLROnPlateau) else []))
 
 

@@ -247,7 +247,8 @@ def _steps_together(stack: Stack, data: Dataset, layout: Layout, count: int) -> 
     """Take the same step as a fleet does, for all models at once."""
     layout = replace(layout, rates=tuple(_LR * rate for rate in layout.rates))
     members = [Member(k, Run("Constant"), layout) for k in range(count)]
-    histories = [History.empty(1, 1, metrics=data.metrics) for _ in members]
+    groups = len(layout.rates)
+    histories = [History.empty(1, 1, metrics=data.metrics, groups=groups) for _ in members]
     order = torch.randperm(len(data.x_train), generator=torch.Generator().manual_seed(0))
     fleet = Together(members, stack, data, _ROWS, histories)
     fleet.advance(0, {0: order}, lambda: False)

@@ -65,7 +65,7 @@ class Trial:
 class Recorder(TorchFunctionMode):
     """Collects the functions of torch that are called on this thread, and which of them draw."""
 
-    def __init__(self, *, listen: bool = True) -> None:
+    def __init__(self, *, listen: bool) -> None:
         super().__init__()
         self.calls: list[Call] = []
         self.drawing: set[Callable[..., Any]] = set()
@@ -102,10 +102,12 @@ def try_out(model: nn.Module, data: Dataset, batch_size: int) -> Trial:
             f"make_model must return a model with parameters, got {type(model).__name__} "
             "with nothing to train."
         )
+    trial, drew = _run(model, data, batch_size, listen=False)
     for _ in range(_TRIES):  # other threads may draw, too; what a model draws, it draws each time
-        trial = _run(model, data, batch_size)
-        if not trial.others:
+        if not drew and not trial.others:
             break
+        trial, _ = _run(model, data, batch_size, listen=True)
+        drew = False
     check_finite(model, data)
     return trial
 
@@ -138,12 +140,16 @@ def reached_by(model: nn.Module, data: Dataset, rows: int) -> tuple[frozenset[st
     return found, own
 
 
-def _run(model: nn.Module, data: Dataset, batch_size: int) -> Trial:
+def _run(model: nn.Module, data: Dataset, batch_size: int, *, listen: bool) -> tuple[Trial, bool]:
+    """Return what the model does, and whether torch's random numbers have moved meanwhile.
+
+    What draws them is listened for only where some do: not all that torch does can be listened to.
+    """
     rows = len(data.x_train)
     sizes = batch_sizes(rows, batch_size)
-    recorder = Recorder()
+    recorder = Recorder(listen=listen)
     with unchanged(model, data.loss_fn) as changed:
-        before = _others()
+        before, torchs = _others(), torch.default_generator.get_state()
         if not model.training:
             model.train()
         for size in sizes:
@@ -160,7 +166,8 @@ def _run(model: nn.Module, data: Dataset, batch_size: int) -> Trial:
         with torch.no_grad():  # all rows: some metrics make no sense of a few
             check_metrics(data, _outputs(model, data, "val", slice(None), recorder))
         others = _others() != before
-    return Trial(tuple(recorder.calls), frozenset(recorder.drawing), others, changed())
+        drew = not torch.equal(torchs, torch.default_generator.get_state())
+    return Trial(tuple(recorder.calls), frozenset(recorder.drawing), others, changed()), drew
 
 
 def _others() -> tuple[Any, ...]:

@@ -78,7 +78,8 @@ class Worded:
         if row is None:
             return ""  # the field's default
         given = vars(row)[self._field]
-        return _table.get(given or f"{row.name}.{self._field}", given)
+        is_word = given.isalpha()  # "length", say, is meant as it stands: such keys are no object's
+        return given if is_word else _table.get(given or f"{row.name}.{self._field}", given)
 
     def __set__(self, row: Any, text: str) -> None:
         vars(row)[self._field] = text
