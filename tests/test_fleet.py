@@ -523,7 +523,7 @@ def hooked():
 @pytest.mark.parametrize(
     ("make_model", "why"),
     [
-        (hooked, "it has a hook, on 'fc1'"),
+        (hooked, "it has a hook on 'fc1'"),
         (lambda: nn.Sequential(nn.Dropout(0.1), nn.Linear(64, 10)), "random numbers (dropout)"),
         (Rows, "torch cannot run its LSTM for many models at once"),
         (Attention, "torch cannot run its MultiheadAttention for many models at once"),

@@ -134,10 +134,16 @@ def test_an_object_without_its_sentence_in_the_table_says_nothing():
     assert Row().when == ""
 
 
-@pytest.mark.parametrize("text", ["run", "my own words"])
-def test_an_object_may_bring_a_key_or_a_sentence_of_its_own(text):
-    param = Param("share", 0.5, 0.0, 1.0, help=text)
-    assert param.help == ENGLISH.get(text, text)
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("run_help", ENGLISH["run_help"]),
+        ("my own words", "my own words"),
+        ("length", "length"),  # a word that happens to be a key is meant as it stands
+    ],
+)
+def test_an_object_may_bring_a_key_or_a_sentence_of_its_own(text, read):
+    assert Param("share", 0.5, 0.0, 1.0, help=text).help == read
 
 
 def test_a_key_that_no_table_has_is_an_error():
