@@ -266,7 +266,7 @@ def test_the_picked_row_comes_with_formula_use_unit_and_source(gallery):
 def test_a_row_that_the_settings_do_not_fit_is_told_in_words_and_the_lab_stays():
     lab = GalleryLab("WSD", base_lr=0.5, **QUICK)
     lab.controls["schedule"].value = "CyclicLR"
-    assert "CyclicLR does not open: max_lr must be at least base_lr" in lab._facts.value
+    assert "CyclicLR cannot be opened: max_lr must be at least base_lr" in lab._facts.value
     assert [lab.controls[name].value for name in ("family", "schedule")] == ["warmup", "WSD"]
     assert lab.wait(60)
     lab.close()
