@@ -141,7 +141,7 @@ class Subject:
     def loss_label(self) -> str:
         """What the loss axis is called."""
         if not self.data.has_plain_loss:
-            return say("own_loss")
+            return say("loss")
         return say("cross_entropy" if self.data.is_classification else "squared_error")
 
 

@@ -40,7 +40,6 @@ WORDS = {
     "alone_one": "Trained run by run, on one seed, as this model cannot train together with others: {reason}.",
     "training_seed": "Training: seed {seed} of {seeds}, epoch {epoch} of {epochs}.",
     "group_line": "Parameter group {number}: the rate goes from {first} to {last}.",
-    "own_loss": "loss",
     "optimizer": "optimizer",
     "optimizer_help": "momentum: SGD with momentum 0.9; a new choice suggests a base_lr",
     "step_every": "scheduler steps every",
